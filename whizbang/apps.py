@@ -1,0 +1,33 @@
+"""The app: finds the messages and handlers of all installed apps when Django starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy as _
+
+
+class WhizbangConfig(AppConfig):
+    name = "whizbang"
+    label = "whizbang"
+    verbose_name = _("Whizbang")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from whizbang import checks  # noqa: F401
+        from whizbang.operations import in_process
+        from whizbang.projections import inline  # noqa: F401
+        from whizbang.routing.registry import discover
+
+        discover()
+        post_migrate.connect(_make_subscription_rows, dispatch_uid="whizbang.subscriptions")
+        in_process.connect()
+
+
+def _make_subscription_rows(*, using: str, **kwargs: Any) -> None:
+    """What is recorded after a deploy reaches new subscribers, whether a worker runs yet or not."""
+    from whizbang.operations.subscriptions import make_missing_rows
+
+    make_missing_rows(using=using)

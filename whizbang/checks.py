@@ -1,0 +1,184 @@
+"""System checks: what is wrong with settings, messages, handlers and projections, told at start-up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from django.core import checks
+from django.db import connections
+from django.utils.module_loading import import_string
+
+from whizbang.conf import DEFAULT_PIPELINE, find_problems, given, settings
+from whizbang.domain import aggregate
+from whizbang.messages import types
+from whizbang.projections import declaration
+from whizbang.routing.registry import registry
+
+_DELIVERIES = ("async", "inline")
+
+
+@checks.register("whizbang")
+def check_settings(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    problems = list(find_problems(given()))
+    found: list[checks.CheckMessage] = [
+        checks.Error(p.text, hint=p.hint, id=f"whizbang.{p.code}") for p in problems
+    ]
+    if not problems:
+        found.extend(_check_paths())
+        found.extend(_check_stores())
+    return found
+
+
+def _check_paths() -> Iterator[checks.CheckMessage]:
+    paths = [*settings.PIPELINE]
+    paths += [s["BACKEND"] for s in settings.STORES.values() if s.get("BACKEND")]
+    paths += [b["BACKEND"] for b in settings.BROKERS.values() if b.get("BACKEND")]
+    for path in paths:
+        try:
+            import_string(path)
+        except ImportError as exc:
+            yield checks.Error(
+                f"{path!r} cannot be imported: {exc}",
+                hint=f"A stage is a dotted path such as {DEFAULT_PIPELINE[0]!r}.",
+                id="whizbang.E005",
+            )
+
+
+def _check_stores() -> Iterator[checks.CheckMessage]:
+    for alias, store in settings.STORES.items():
+        using = store.get("USING", "default")
+        if using not in connections:
+            yield checks.Error(
+                f"Store {alias!r} uses the database {using!r}, which DATABASES does not have.",
+                hint="Name an alias of DATABASES in 'USING'.",
+                id="whizbang.E006",
+            )
+            continue
+        options = connections[using].settings_dict.get("OPTIONS", {})
+        if connections[using].vendor == "sqlite" and options.get("transaction_mode") != "IMMEDIATE":
+            yield checks.Warning(
+                f"The SQLite database {using!r} does not begin its transactions IMMEDIATE.",
+                hint="Set OPTIONS['transaction_mode'] = 'IMMEDIATE': else two writers fail with "
+                "'database is locked' instead of waiting for each other.",
+                id="whizbang.W001",
+            )
+
+
+@checks.register("whizbang")
+def check_messages(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    found: list[checks.CheckMessage] = []
+    for cls in types.all_types():
+        try:
+            msgspec.json.Decoder(cls)
+        except (TypeError, NameError, ValueError) as exc:
+            found.append(
+                checks.Error(
+                    f"Message {cls.__module__}.{cls.__qualname__} cannot be decoded: {exc}",
+                    hint="Import the types of its fields at run time (not under TYPE_CHECKING), and "
+                    "tag the members of unions.",
+                    obj=cls,
+                    id="whizbang.E010",
+                )
+            )
+    for name, owners in types.name_clashes():
+        classes = ", ".join(f"{c.__module__}.{c.__qualname__}" for c in owners)
+        found.append(
+            checks.Error(
+                f"The type name {name!r} is claimed by {classes}.",
+                hint="Give one of them another name with @named.",
+                id="whizbang.E011",
+            )
+        )
+    return found
+
+
+@checks.register("whizbang")
+def check_handlers(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    found: list[checks.CheckMessage] = []
+    for message_type, handlers in registry.handlers.items():
+        name = message_type.__whizbang__.type_name
+        if len(handlers) > 1:
+            places = ", ".join(h.name for h in handlers)
+            found.append(
+                checks.Error(
+                    f"{name} has {len(handlers)} handlers: {places}.",
+                    hint="A command or query has one handler. Use events and @subscribes for more.",
+                    obj=message_type,
+                    id="whizbang.E020",
+                )
+            )
+        domain = message_type.__whizbang__.domain
+        if not settings.get().owns(domain):
+            found.append(
+                checks.Info(
+                    f"The handler of {name} is inactive: service {settings.SERVICE!r} does not own "
+                    f"domain {domain!r}.",
+                    hint="Add the domain to WHIZBANG['OWNS'] if it should run here.",
+                    obj=message_type,
+                    id="whizbang.I001",
+                )
+            )
+    return found
+
+
+@checks.register("whizbang")
+def check_aggregates(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    return [
+        checks.Error(
+            f"The default of {cls.__name__}.{name} would be shared by all instances.",
+            hint="Use a list, dict or set (they are copied), or an immutable value.",
+            obj=cls,
+            id="whizbang.E030",
+        )
+        for cls in aggregate.declared
+        for name in aggregate.shared_defaults(cls)
+    ]
+
+
+@checks.register("whizbang")
+def check_subscriptions(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    found: list[checks.CheckMessage] = []
+    projections = list(declaration.instances())
+    names = Counter(p.name for p in projections)
+    names.update(s.name for s in registry.subscribers)
+    for name, count in names.items():
+        if count > 1:
+            found.append(
+                checks.Error(
+                    f"{count} subscriptions are named {name!r}.",
+                    hint="Each keeps its own checkpoint: give one of them another name.",
+                    id="whizbang.E040",
+                )
+            )
+    for item in (*projections, *registry.subscribers):
+        if item.delivery not in _DELIVERIES:
+            found.append(
+                checks.Error(
+                    f"{item.name} has the unknown delivery {item.delivery!r}.",
+                    hint="It is 'async' or 'inline'.",
+                    id="whizbang.E041",
+                )
+            )
+    for projection in projections:
+        for problem in declaration.problems(type(projection)):
+            found.append(
+                checks.Error(
+                    problem, hint="See Projection in the documentation.", id="whizbang.E042"
+                )
+            )
+        found.extend(_check_alias(projection))
+    return found
+
+
+def _check_alias(projection: Any) -> Iterator[checks.CheckMessage]:
+    using = settings.STORES.get("default", {}).get("USING", "default")
+    if projection.delivery == "inline" and projection.using not in (None, using):
+        yield checks.Error(
+            f"The inline projection {projection.name} writes to {projection.using!r}, not to the "
+            f"store's database {using!r}.",
+            hint="An inline projection shares the append's transaction: use delivery = 'async'.",
+            id="whizbang.E043",
+        )

@@ -1,0 +1,3 @@
+"""Aggregates and the unit of work."""
+
+from __future__ import annotations

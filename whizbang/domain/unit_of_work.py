@@ -1,0 +1,208 @@
+"""All that one unit of work will write: one object per stream, one append at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, TypeVar
+
+from whizbang.conf import settings
+from whizbang.domain.aggregate import Aggregate
+from whizbang.drivers.stores.base import ANY, Expected, NewRow, RowsOfStream
+from whizbang.exceptions import OwnershipError, WhizbangError
+from whizbang.messages.base import Command, Event
+from whizbang.messages.envelope import Envelope
+from whizbang.messages.metadata import Metadata, WireMetadata
+from whizbang.messages.validation import validator
+from whizbang.store.event_store import EventStore, Recorded, event_store
+from whizbang.store.slices import slice_of
+
+A = TypeVar("A", bound=Aggregate)
+
+
+class PendingEvent(NamedTuple):
+    """An event that waits for the append."""
+
+    stream: str
+    event: Event
+    payload: bytes  # JSON
+    envelope: Envelope  # the event's own
+    aggregate: Aggregate | None
+
+
+class Mark(NamedTuple):
+    """How much a unit of work held at some moment, to go back to."""
+
+    events: int
+    messages: int
+    streams: frozenset[str]
+
+
+# Called with the events of one append, inside the transaction; may record more.
+Reaction = Callable[["UnitOfWork", Sequence[Recorded]], None]
+reactions: list[Reaction] = []  # inline subscribers: run until nothing new is recorded
+finishers: list[Reaction] = []  # inline projections: run once, last, just before the commit
+
+
+class UnitOfWork:
+    """Aggregates in use (an identity map), events to append and messages to send."""
+
+    def __init__(self, using: str | None) -> None:
+        self.store: EventStore = event_store(using)
+        self.cause: Envelope | None = None  # the message that is being handled right now
+        self.aggregates: dict[str, Aggregate] = {}
+        self.expected: dict[str, Expected] = {}  # of streams that are written without an aggregate
+        self.pending: list[PendingEvent] = []
+        self.messages: list[Envelope] = []
+        self.is_batch = False
+        self.completed: list[tuple[Any, Any]] = []  # (inbox row, result) of a batch
+
+    def load(self, aggregate_type: type[A], id: str) -> A:
+        stream = aggregate_type.stream_of(id)
+        known = self.aggregates.get(stream)
+        if known is None:
+            known = self.store.load(aggregate_type, id)
+            known._on_record = self._record_of
+            self.aggregates[stream] = known
+        elif type(known) is not aggregate_type:
+            raise WhizbangError(
+                f"Stream {stream!r} is loaded as {type(known).__name__} already: "
+                f"one stream belongs to one aggregate class, not to {aggregate_type.__name__} too."
+            )
+        return known  # type: ignore[return-value]
+
+    def record(self, stream: str, event: Event, aggregate: Aggregate | None = None) -> None:
+        """Keep an event for the append, caused by the message that is being handled."""
+        self.add(stream, Envelope(event, parent=self.cause.metadata if self.cause else None), aggregate)
+
+    def add(self, stream: str, envelope: Envelope, aggregate: Aggregate | None = None) -> None:
+        _check_owned(envelope.message)
+        _, payload = validator(type(envelope.message)).validate(envelope.message)
+        self.pending.append(PendingEvent(stream, envelope.message, payload, envelope, aggregate))
+
+    def _record_of(self, aggregate: Aggregate, event: Event) -> None:
+        self.record(aggregate.stream, event, aggregate)
+
+    def send(
+        self,
+        command: Command[Any],
+        *,
+        delay: timedelta | None,
+        at: datetime | None,
+        ordering_key: str | None,
+    ) -> None:
+        from whizbang.routing import verbs
+
+        parent = self.cause.metadata if self.cause is not None else None
+        sent = verbs.prepare(
+            command, parent=parent, ordering_key=ordering_key, using=self.store.alias
+        )
+        sent.delay, sent.at = delay, at
+        if verbs.mode_of(type(command), default="durable") == "inline" and not (delay or at):
+            verbs.run_inline(sent)
+        else:
+            self.messages.append(verbs.check(sent))
+
+    def mark(self) -> Mark:
+        return Mark(len(self.pending), len(self.messages), frozenset(self.aggregates))
+
+    def return_to(self, mark: Mark) -> None:
+        """Forget what came after the mark; aggregates loaded before are as they were then."""
+        dropped = self.pending[mark.events :]
+        del self.pending[mark.events :]
+        del self.messages[mark.messages :]
+        for stream in set(self.aggregates) - mark.streams:
+            del self.aggregates[stream]
+        for stream in {entry.stream for entry in dropped} & mark.streams:
+            self._restore(self.aggregates[stream])
+
+    def _restore(self, aggregate: Aggregate) -> None:
+        fresh = self.store.load(type(aggregate), aggregate.id, until=aggregate.version)
+        kept = [entry.event for entry in self.pending if entry.aggregate is aggregate]
+        callback = aggregate._on_record
+        aggregate.__dict__.clear()
+        aggregate.__dict__.update(fresh.__dict__)
+        aggregate._on_record = callback
+        for event in kept:
+            aggregate._apply(event)
+            aggregate._pending.append(event)
+
+    def commit(self) -> list[Recorded]:
+        """Append everything with one statement, run inline subscribers, then inline projections."""
+        recorded: list[Recorded] = []
+        while self.pending:
+            batch = self.flush()
+            recorded.extend(batch)
+            for react in reactions:
+                react(self, batch)
+        if recorded:
+            for finish in finishers:
+                finish(self, recorded)
+        return recorded
+
+    def flush(self) -> list[Recorded]:
+        """Append what is pending and give it back as recorded, in order of positions."""
+        pending, self.pending = self.pending, []
+        groups: dict[str, list[PendingEvent]] = {}
+        for entry in pending:
+            groups.setdefault(entry.stream, []).append(entry)
+        batch = [self._rows_of(stream, group) for stream, group in groups.items()]
+        places = self.store.driver.append(batch)
+        recorded: list[Recorded] = []
+        for group, placed in zip(groups.values(), places, strict=True):
+            recorded.extend(self._settle(group, placed))
+        recorded.sort(key=lambda item: item.meta.position)
+        return recorded
+
+    def _rows_of(self, stream: str, group: list[PendingEvent]) -> RowsOfStream:
+        aggregate = group[0].aggregate
+        expected = self.expected.get(stream, ANY) if aggregate is None else aggregate.version
+        encode = self.store.serializer.encode
+        is_json = self.store.driver.supports_json
+        slice_number = slice_of(stream)
+        rows = []
+        for entry in group:
+            info = type(entry.event).__whizbang__
+            meta = entry.envelope.metadata
+            rows.append(
+                NewRow(
+                    meta.type,
+                    info.schema,
+                    slice_number,
+                    entry.payload if is_json else encode(entry.event),
+                    encode(WireMetadata.of(meta)),
+                    meta.occurred_at,
+                )
+            )
+        return RowsOfStream(stream, expected, rows, aggregate is not None)
+
+    def _settle(self, group: list[PendingEvent], placed: Sequence[Any]) -> list[Recorded]:
+        aggregate = group[0].aggregate
+        if aggregate is not None:
+            aggregate.version = placed[-1].version
+            aggregate._pending.clear()
+        return [
+            Recorded(entry.event, _place(entry.envelope.metadata, entry.stream, place))
+            for entry, place in zip(group, placed, strict=True)
+        ]
+
+
+def _check_owned(event: Event) -> None:
+    domain = type(event).__whizbang__.domain
+    if not settings.get().owns(domain):
+        raise OwnershipError(
+            f"{type(event).__whizbang__.type_name} belongs to domain {domain!r}, which service "
+            f"{settings.SERVICE!r} does not own: record it in the service that does, or add the "
+            "domain to WHIZBANG['OWNS']."
+        )
+
+
+def _place(meta: Metadata, stream: str, place: Any) -> Metadata:
+    return WireMetadata.of(meta).to_metadata(
+        type=meta.type,
+        occurred_at=meta.occurred_at,
+        stream=stream,
+        version=place.version,
+        position=place.position,
+        recorded_at=place.recorded_at,
+    )

@@ -1,0 +1,168 @@
+"""The contract of an event store driver. Drivers see bytes; `whizbang.store` is the typed face."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any, NamedTuple
+
+
+class Expectation(Enum):
+    """What a writer may expect of a stream besides an exact version."""
+
+    ANY = "any version"
+    STREAM_EXISTS = "an existing stream"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+ANY = Expectation.ANY
+STREAM_EXISTS = Expectation.STREAM_EXISTS
+NO_STREAM = 0
+
+Expected = int | Expectation
+
+
+class NewRow(NamedTuple):
+    """One event on its way into the store."""
+
+    type: str
+    schema: int  # version of the payload's schema, from 1
+    slice: int  # crc32 of the stream's name modulo 1024
+    payload: bytes
+    metadata: bytes
+    occurred_at: datetime
+
+
+class StoredRow(NamedTuple):
+    """One event as the store gives it back; payload and metadata in the driver's format."""
+
+    position: int
+    stream: str
+    version: int
+    type: str
+    schema: int
+    payload: bytes
+    metadata: bytes
+    occurred_at: datetime
+    recorded_at: datetime
+
+
+class RowsOfStream(NamedTuple):
+    """New events of one stream and where the writer expects the stream to be."""
+
+    stream: str
+    expected: Expected
+    rows: Sequence[NewRow]
+    is_expected_read: bool = False  # the expected version was read from committed data
+
+
+class Placed(NamedTuple):
+    """Where one appended event landed."""
+
+    position: int
+    version: int
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilter:
+    """Which events of the whole log are wanted; None means all. Times are aware datetimes."""
+
+    types: Sequence[str] | None = None
+    categories: Sequence[str] | None = None  # the stream's name up to its first "-"
+    slices: Sequence[int] | None = None
+    since: datetime | None = None  # recorded_at >= since
+    before: datetime | None = None  # recorded_at < before
+    occurred_since: datetime | None = None
+    occurred_before: datetime | None = None
+
+
+NO_FILTER = LogFilter()
+
+
+class LogTail(ABC):
+    """Follows the end of one log for one connection and tells what is settled there.
+
+    A tail hands out every event at or below its mark that will ever exist, once, in position order.
+    """
+
+    @abstractmethod
+    def read(self, *, limit: int) -> list[StoredRow]:
+        """Next settled events after the mark, at most `limit`; moves the mark. Empty: wait and ask again."""
+
+    @property
+    @abstractmethod
+    def mark(self) -> int:
+        """Position up to which everything was handed out."""
+
+    @abstractmethod
+    def explain(self) -> list[str]:
+        """Who holds the end of the log back right now, a line each; empty when nobody does."""
+
+
+class EventStoreDriver(ABC):
+    """An event store on one database alias. Everything runs in the caller's Django transaction."""
+
+    # Does a transaction that commits later always have higher positions?
+    commit_order_is_position_order: bool = False
+    # Are payload and metadata JSON text (True), or MessagePack (False)?
+    supports_json: bool = True
+    # Does a refused append leave the caller's transaction usable?
+    conflict_keeps_transaction: bool = False
+
+    def __init__(self, *, using: str, options: dict[str, Any] | None = None) -> None:
+        self.using = using
+        self.options = dict(options or {})
+
+    @abstractmethod
+    def append(self, streams: Sequence[RowsOfStream]) -> list[list[Placed]]:
+        """Append events to one or more streams with one statement; all are stored or none.
+
+        Gives the places in the order of the arguments. Rows are written in the streams' sorted
+        order, so that two writers cannot deadlock. Raises `ConcurrencyError` when a stream is not
+        where `expected` says; in a transaction that cannot go on afterwards, it is marked for rollback.
+        """
+
+    @abstractmethod
+    def read_stream(
+        self,
+        stream: str,
+        *,
+        after: int = 0,
+        until: int | None = None,
+        as_of: datetime | None = None,
+        occurred_until: datetime | None = None,
+        backwards: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[StoredRow]:
+        """Events of one stream with after < version <= until, by version, in bounded memory.
+
+        `as_of` keeps those recorded at or before it, `occurred_until` those that occurred by then.
+        """
+
+    @abstractmethod
+    def read_log(
+        self, *, after: int, until: int, limit: int | None, filter: LogFilter = NO_FILTER
+    ) -> Iterator[StoredRow]:
+        """Events with after < position <= until in position order, in bounded memory."""
+
+    @abstractmethod
+    def stream_version(self, stream: str) -> int:
+        """Version of the stream's last event, 0 when there is none."""
+
+    @abstractmethod
+    def settled_head(self) -> int:
+        """The highest position below which nothing can appear any more, found without waiting long."""
+
+    @abstractmethod
+    def tail(self, *, after: int) -> LogTail:
+        """A tail that starts behind `after`, for a worker that stays on one connection."""
+
+    @abstractmethod
+    def hold_appends(self) -> None:
+        """Let nobody else append until the caller's transaction ends; waits for open appenders."""

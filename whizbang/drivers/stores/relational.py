@@ -1,0 +1,278 @@
+"""What the event stores on Django's own databases share: planning appends and paging reads."""
+
+from __future__ import annotations
+
+import random
+import time
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, ClassVar
+
+from django.db import DatabaseError, IntegrityError, OperationalError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from whizbang.drivers.stores.base import (
+    NO_FILTER,
+    STREAM_EXISTS,
+    EventStoreDriver,
+    Expectation,
+    LogFilter,
+    Placed,
+    RowsOfStream,
+    StoredRow,
+)
+from whizbang.drivers.stores.statements import load_statement
+from whizbang.exceptions import ConcurrencyError, NotReady
+
+PAGE_ROWS = 1000
+ANY_ATTEMPTS = 50  # tries of an append without an exact version against other writers
+ANY_PAUSE_SECONDS = 0.001
+
+Where = tuple[list[str], list[Any]]  # conditions joined by AND, and their parameters
+
+
+class RelationalStore(EventStoreDriver):
+    """An event store in the table `whizbang_event` of a Django database."""
+
+    vendor: ClassVar[str]
+    columns: ClassVar[str]  # select list that gives a StoredRow
+
+    @property
+    def connection(self) -> BaseDatabaseWrapper:
+        """This thread's connection to the store's database."""
+        return connections[self.using]
+
+    # Writing
+
+    def append(self, streams: Sequence[RowsOfStream]) -> list[list[Placed]]:
+        ordered = sorted((s for s in streams if s.rows), key=attrgetter("stream"))
+        if not ordered:
+            return [[] for _ in streams]
+        _refuse_repeated(ordered)
+        with self._naming_missing_table():
+            placed = self._append_ordered(ordered)
+        return [placed[s.stream] if s.rows else [] for s in streams]
+
+    def _append_ordered(self, ordered: Sequence[RowsOfStream]) -> dict[str, list[Placed]]:
+        # In a transaction of the caller's a lost race may have ended it: only the caller can retry.
+        attempts = ANY_ATTEMPTS if self.connection.get_autocommit() else 1
+        for attempt in range(1, attempts):
+            try:
+                return self._append_once(ordered)
+            except ConcurrencyError as exc:
+                if not _is_lost_race(exc):
+                    raise
+            time.sleep(random.random() * ANY_PAUSE_SECONDS * attempt)
+        return self._append_once(ordered)
+
+    def _append_once(self, ordered: Sequence[RowsOfStream]) -> dict[str, list[Placed]]:
+        bases = self._resolve_bases(ordered)
+        try:
+            return self._insert(ordered, bases)
+        except (IntegrityError, OperationalError) as exc:
+            conflict = self._as_conflict(exc, ordered, bases)
+            if conflict is None:
+                raise
+            raise conflict from exc
+
+    def _resolve_bases(self, ordered: Sequence[RowsOfStream]) -> dict[str, int]:
+        """Version each stream is taken to be at, read where `expected` does not say it."""
+        asked = [s.stream for s in ordered if self._needs_version(s)]
+        read = self._versions(asked) if asked else {}
+        bases: dict[str, int] = {}
+        for item in ordered:
+            current = read.get(item.stream)
+            bases[item.stream] = _base_of(item, current)
+        return bases
+
+    def _needs_version(self, item: RowsOfStream) -> bool:
+        return isinstance(item.expected, Expectation)
+
+    def _moved(self, ordered: Sequence[RowsOfStream], bases: dict[str, int]) -> ConcurrencyError:
+        """The conflict behind a failed insert, told by reading the versions again."""
+        versions = self._versions([s.stream for s in ordered])
+        moved = [s for s in ordered if versions[s.stream] != bases[s.stream]] or list(ordered)
+        # An exact version cannot be retried here, so it decides when there are several.
+        worst = next((s for s in moved if not isinstance(s.expected, Expectation)), moved[0])
+        return ConcurrencyError(worst.stream, worst.expected, versions[worst.stream])
+
+    @abstractmethod
+    def _insert(
+        self, ordered: Sequence[RowsOfStream], bases: dict[str, int]
+    ) -> dict[str, list[Placed]]:
+        """Write the rows above their bases, all or none, positions ascending in row order."""
+
+    @abstractmethod
+    def _as_conflict(
+        self, exc: DatabaseError, ordered: Sequence[RowsOfStream], bases: dict[str, int]
+    ) -> ConcurrencyError | None:
+        """The conflict that a database error means, None when it means something else."""
+
+    # Reading
+
+    def read_stream(
+        self,
+        stream: str,
+        *,
+        after: int = 0,
+        until: int | None = None,
+        as_of: datetime | None = None,
+        occurred_until: datetime | None = None,
+        backwards: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[StoredRow]:
+        low, high, left = after, until, limit
+        while left is None or left > 0:
+            where, params = self._stream_conditions(stream, low, high, as_of, occurred_until)
+            size = PAGE_ROWS if left is None else min(left, PAGE_ROWS)
+            order = "version DESC" if backwards else "version"
+            rows = self._read(self._page_sql(where, order), [*params, size])
+            yield from rows
+            if len(rows) < size:
+                return
+            left = None if left is None else left - len(rows)
+            if backwards:
+                high = rows[-1].version - 1
+            else:
+                low = rows[-1].version
+
+    def _stream_conditions(
+        self,
+        stream: str,
+        low: int,
+        high: int | None,
+        as_of: datetime | None,
+        occurred_until: datetime | None,
+    ) -> Where:
+        where, params = ["stream = %s", "version > %s"], [stream, low]
+        _add(where, params, "version <= %s", high)
+        _add(where, params, "recorded_at <= %s", self._instant(as_of))
+        _add(where, params, "occurred_at <= %s", self._instant(occurred_until))
+        return where, params
+
+    def read_log(
+        self, *, after: int, until: int, limit: int | None, filter: LogFilter = NO_FILTER
+    ) -> Iterator[StoredRow]:
+        where, params = self._log_conditions(filter)
+        sql = self._page_sql(["position > %s", "position <= %s", *where], "position")
+        low, left = after, limit
+        while left is None or left > 0:
+            size = PAGE_ROWS if left is None else min(left, PAGE_ROWS)
+            rows = self._scan(sql, [low, until, *params, size])
+            yield from rows
+            if len(rows) < size:
+                return
+            low = rows[-1].position
+            left = None if left is None else left - len(rows)
+
+    def read_after(self, position: int, *, limit: int) -> list[StoredRow]:
+        """Visible events after a position, settled or not: what a tail builds on."""
+        return self._scan(self._page_sql(["position > %s"], "position"), [position, limit])
+
+    def _log_conditions(self, filter: LogFilter) -> Where:
+        where: list[str] = []
+        params: list[Any] = []
+        _add(where, params, self._is_in("type"), self._members(filter.types))
+        _add(where, params, self._is_in(self._category_sql), self._members(filter.categories))
+        _add(where, params, self._is_in("slice"), self._members(filter.slices))
+        _add(where, params, "recorded_at >= %s", self._instant(filter.since))
+        _add(where, params, "recorded_at < %s", self._instant(filter.before))
+        _add(where, params, "occurred_at >= %s", self._instant(filter.occurred_since))
+        _add(where, params, "occurred_at < %s", self._instant(filter.occurred_before))
+        return where, params
+
+    def _page_sql(self, where: Sequence[str], order: str) -> str:
+        conditions = " AND ".join(where)
+        return f"SELECT {self.columns} FROM whizbang_event WHERE {conditions} ORDER BY {order} LIMIT %s"
+
+    def stream_version(self, stream: str) -> int:
+        return self._versions([stream])[stream]
+
+    def _versions(self, streams: Sequence[str]) -> dict[str, int]:
+        """Last version of each stream, 0 for one without events."""
+        sql = load_statement(self.vendor, "read_versions")
+        with self._naming_missing_table(), self.connection.cursor() as cursor:
+            cursor.execute(sql, [self._members(streams)])
+            return {stream: version or 0 for stream, version in cursor.fetchall()}
+
+    def last_position(self) -> int:
+        """Position of the last visible event, 0 when there is none."""
+        with self._naming_missing_table(), self.connection.cursor() as cursor:
+            cursor.execute("SELECT max(position) FROM whizbang_event")
+            return cursor.fetchone()[0] or 0
+
+    @abstractmethod
+    def _read(self, sql: str, params: Sequence[Any]) -> list[StoredRow]:
+        """A page through Django's cursor, so that it is counted and logged like any query."""
+
+    @abstractmethod
+    def _scan(self, sql: str, params: Sequence[Any]) -> list[StoredRow]:
+        """A page of a big scan, the quickest way there is."""
+
+    # Dialect
+
+    _category_sql: ClassVar[str]  # the stream's name up to its first "-"
+
+    @abstractmethod
+    def _is_in(self, expression: str) -> str:
+        """A condition with one parameter made by `_members`."""
+
+    @abstractmethod
+    def _members(self, values: Sequence[Any] | None) -> Any:
+        """A list as one parameter; None stays None."""
+
+    @abstractmethod
+    def _instant(self, value: datetime | None) -> Any:
+        """An aware datetime as a parameter; None stays None."""
+
+    @abstractmethod
+    def _is_missing_table(self, exc: DatabaseError) -> bool:
+        """Does the error say that the log's table is not there?"""
+
+    @contextmanager
+    def _naming_missing_table(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseError as exc:
+            if not self._is_missing_table(exc):
+                raise
+            raise NotReady(
+                f"The table whizbang_event does not exist in the database {self.using!r}: "
+                f"run `manage.py migrate --database {self.using}`."
+            ) from exc
+
+
+def _add(where: list[str], params: list[Any], condition: str, value: Any) -> None:
+    if value is not None:
+        where.append(condition)
+        params.append(value)
+
+
+def _base_of(item: RowsOfStream, current: int | None) -> int:
+    """The version to write after; `current` is None where it was not read."""
+    if isinstance(item.expected, Expectation):
+        assert current is not None
+        if item.expected is STREAM_EXISTS and current == 0:
+            raise ConcurrencyError(item.stream, item.expected, 0)
+        return current
+    if current is not None and current != item.expected:
+        raise ConcurrencyError(item.stream, item.expected, current)
+    return item.expected
+
+
+def _is_lost_race(exc: ConcurrencyError) -> bool:
+    """Was only the version we read ourselves out of date?"""
+    if not isinstance(exc.expected, Expectation):
+        return False
+    return not (exc.expected is STREAM_EXISTS and exc.actual == 0)
+
+
+def _refuse_repeated(ordered: Sequence[RowsOfStream]) -> None:
+    for one, other in zip(ordered, ordered[1:], strict=False):
+        if one.stream == other.stream:
+            raise ValueError(
+                f"Stream {one.stream!r} is named twice in one append: join its events."
+            )

@@ -1,0 +1,25 @@
+-- append_events: all events of a unit of work, or none when a guarded version is not there yet.
+-- A version from the future would not collide with anything and would leave a hole in its stream.
+-- Locks: row-exclusive on the table and on its sequence, until the transaction ends.
+-- Index: the unique (stream, version), for the guards and to refuse versions that are taken.
+INSERT INTO whizbang_event
+    (stream, version, type, schema, slice, payload, metadata, occurred_at, recorded_at)
+SELECT
+    n.stream, n.version, n.type, n.schema, n.slice, n.payload::jsonb, n.metadata::jsonb,
+    n.occurred_at, clock_timestamp()
+FROM unnest(
+    %(streams)s::text[], %(versions)s::integer[], %(types)s::text[], %(schemas)s::smallint[],
+    %(slices)s::smallint[], %(payloads)s::text[], %(metadatas)s::text[],
+    %(occurred_ats)s::timestamptz[]
+) WITH ORDINALITY AS
+    n (stream, version, type, schema, slice, payload, metadata, occurred_at, ordinality)
+WHERE NOT EXISTS (
+    SELECT 1
+    FROM unnest(%(guarded_streams)s::text[], %(guarded_versions)s::integer[])
+        AS g (stream, version)
+    WHERE NOT EXISTS (
+        SELECT 1 FROM whizbang_event e WHERE e.stream = g.stream AND e.version = g.version
+    )
+)
+ORDER BY n.ordinality
+RETURNING position, recorded_at

@@ -1,0 +1,171 @@
+"""The event store on SQLite: one writer at a time, so commit order is position order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import DatabaseError, IntegrityError, transaction
+
+from whizbang.drivers.stores.base import LogTail, Placed, RowsOfStream, StoredRow
+from whizbang.drivers.stores.relational import RelationalStore
+from whizbang.exceptions import ConcurrencyError
+
+_INSERT = (
+    "INSERT INTO whizbang_event (stream, version, type, schema, slice, payload, metadata,"
+    " occurred_at, recorded_at) VALUES "
+)
+_ROW = "(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+_COLUMN_COUNT = 9
+
+
+class SqliteStore(RelationalStore):
+    """Events in SQLite, payload and metadata as MessagePack."""
+
+    vendor = "sqlite"
+    commit_order_is_position_order = True
+    supports_json = False
+    conflict_keeps_transaction = True  # a constraint ends the statement, not the transaction
+
+    # The plus hides the column's type, else Django's slow datetime converter runs on every row.
+    columns = (
+        "position, stream, version, type, schema, payload, metadata, +occurred_at, +recorded_at"
+    )
+    _category_sql = "substr(stream, 1, instr(stream || '-', '-') - 1)"
+
+    def _needs_version(self, item: RowsOfStream) -> bool:
+        # A version that was seen stays: reading it ahead of the insert is as good as inside it.
+        if super()._needs_version(item):
+            return True
+        return item.expected != 0 and not item.is_expected_read
+
+    def _insert(
+        self, ordered: Sequence[RowsOfStream], bases: dict[str, int]
+    ) -> dict[str, list[Placed]]:
+        recorded_at = datetime.now(UTC)
+        rows = _parameters(ordered, bases, _to_text(recorded_at))
+        positions: dict[tuple[str, int], int] = {}
+        with self._all_or_none(len(rows)):
+            for start in range(0, len(rows), self._chunk_rows):
+                positions.update(self._insert_chunk(rows[start : start + self._chunk_rows]))
+        return {
+            item.stream: [
+                Placed(positions[item.stream, version], version, recorded_at)
+                for version in range(
+                    bases[item.stream] + 1, bases[item.stream] + len(item.rows) + 1
+                )
+            ]
+            for item in ordered
+        }
+
+    @property
+    def _chunk_rows(self) -> int:
+        return (self.connection.features.max_query_params or 999) // _COLUMN_COUNT
+
+    def _all_or_none(self, row_count: int) -> AbstractContextManager[Any]:
+        if row_count <= self._chunk_rows:
+            return nullcontext()
+        return transaction.atomic(using=self.using)
+
+    def _insert_chunk(self, rows: Sequence[tuple[Any, ...]]) -> dict[tuple[str, int], int]:
+        """Positions by stream and version: SQLite does not promise the order of RETURNING."""
+        values = ", ".join([_ROW] * len(rows))
+        params = [value for row in rows for value in row]
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"{_INSERT}{values} RETURNING stream, version, position", params)
+            return {(stream, version): position for stream, version, position in cursor.fetchall()}
+
+    def _as_conflict(
+        self, exc: DatabaseError, ordered: Sequence[RowsOfStream], bases: dict[str, int]
+    ) -> ConcurrencyError | None:
+        # "database is locked" is an OperationalError: nobody moved the stream, so it goes through.
+        is_conflict = isinstance(exc, IntegrityError) and "whizbang_event.version" in str(exc)
+        return self._moved(ordered, bases) if is_conflict else None
+
+    def _read(self, sql: str, params: Sequence[Any]) -> list[StoredRow]:
+        with self._naming_missing_table(), self.connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            return [_stored(row) for row in cursor.fetchall()]
+
+    _scan = _read
+
+    def settled_head(self) -> int:
+        return self.last_position()
+
+    def hold_appends(self) -> None:
+        """An IMMEDIATE transaction is the only writer already; a deferred one becomes it here."""
+        with self.connection.cursor() as cursor:
+            cursor.execute("UPDATE whizbang_store_head SET id = id")
+
+    def tail(self, *, after: int) -> LogTail:
+        return SqliteTail(self, after=after)
+
+    def _is_in(self, expression: str) -> str:
+        return f"{expression} IN (SELECT value FROM json_each(%s))"
+
+    def _members(self, values: Sequence[Any] | None) -> Any:
+        return None if values is None else json.dumps(list(values))
+
+    def _instant(self, value: datetime | None) -> Any:
+        return None if value is None else _to_text(value)
+
+    def _is_missing_table(self, exc: DatabaseError) -> bool:
+        return "no such table: whizbang_event" in str(exc)
+
+
+class SqliteTail(LogTail):
+    """Reads on after its mark: nothing can appear below a visible position."""
+
+    def __init__(self, store: SqliteStore, *, after: int) -> None:
+        self._store = store
+        self._mark = after
+
+    def read(self, *, limit: int) -> list[StoredRow]:
+        rows = self._store.read_after(self._mark, limit=limit)
+        if rows:
+            self._mark = rows[-1].position
+        return rows
+
+    @property
+    def mark(self) -> int:
+        return self._mark
+
+    def explain(self) -> list[str]:
+        return []
+
+
+def _parameters(
+    ordered: Sequence[RowsOfStream], bases: dict[str, int], recorded_at: str
+) -> list[tuple[Any, ...]]:
+    return [
+        (
+            item.stream,
+            version,
+            row.type,
+            row.schema,
+            row.slice,
+            row.payload,
+            row.metadata,
+            _to_text(row.occurred_at),
+            recorded_at,
+        )
+        for item in ordered
+        for version, row in enumerate(item.rows, bases[item.stream] + 1)
+    ]
+
+
+def _to_text(value: datetime) -> str:
+    """As Django writes datetimes: naive UTC."""
+    return str(value.astimezone(UTC).replace(tzinfo=None))
+
+
+def _stored(row: tuple[Any, ...]) -> StoredRow:
+    *plain, occurred_at, recorded_at = row
+    return StoredRow(
+        *plain,
+        datetime.fromisoformat(occurred_at).replace(tzinfo=UTC),
+        datetime.fromisoformat(recorded_at).replace(tzinfo=UTC),
+    )

@@ -1,0 +1,3 @@
+"""Messages: commands, events, queries and values, their names, versions and metadata."""
+
+from __future__ import annotations

@@ -1,0 +1,167 @@
+"""A message on its way through the pipeline."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from whizbang.conf import settings
+from whizbang.exceptions import WhizbangError
+from whizbang.messages.base import Message
+from whizbang.messages.ids import make_id
+from whizbang.messages.metadata import Metadata
+
+
+class Envelope:
+    """A message with what is known about it; ids and times are made when first asked for.
+
+    Stages may read and set `message`, `result` and `notes` (a dict of their own).
+    """
+
+    __slots__ = (
+        "_message_id",
+        "_metadata",
+        "_notes",
+        "at",
+        "atomic",
+        "context",
+        "delay",
+        "expires",
+        "handler",
+        "has_given_id",
+        "message",
+        "occurred_at",
+        "ordering_key",
+        "parent",
+        "payload",
+        "receipt",
+        "result",
+        "traceparent",
+        "unit",
+        "user",
+        "using",
+    )
+
+    def __init__(
+        self,
+        message: Any,
+        message_id: UUID | None = None,
+        occurred_at: datetime | None = None,
+        user: Any = None,
+        ordering_key: str | None = None,
+        using: str | None = None,
+        parent: Metadata | None = None,
+    ) -> None:
+        self.message = message
+        self._message_id = message_id
+        self.has_given_id = message_id is not None
+        self.occurred_at = occurred_at
+        self.user = user
+        self.ordering_key = ordering_key
+        self.using = using
+        self.parent = parent  # metadata of the message that caused this one
+        self.delay: timedelta | None = None
+        self.at: datetime | None = None
+        self.expires: datetime | None = None
+        self.payload: bytes | None = None  # JSON, once validated
+        self.result: Any = None
+        self.handler: Any = None
+        self.context: Any = None
+        self.unit: Any = None  # the unit of work it shares with the message that sent it
+        self.receipt: Any = None  # the inbox row to complete, for queued and deduplicated messages
+        self.traceparent: str | None = None
+        self.atomic = True
+        self._metadata: Metadata | None = None
+        self._notes: dict[str, Any] | None = None
+
+    @property
+    def message_id(self) -> UUID:
+        if self._message_id is None:
+            self._message_id = make_id()
+        return self._message_id
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """Room for users' own stages."""
+        if self._notes is None:
+            self._notes = {}
+        return self._notes
+
+    @property
+    def user_text(self) -> str | None:
+        """The user as opaque text: the primary key of a Django user, or the text given."""
+        user = self.user
+        if user is None:
+            return self.parent.user if self.parent is not None else None
+        if isinstance(user, str):
+            return user
+        key = getattr(user, "pk", user)
+        return str(key) if key is not None else None
+
+    @property
+    def metadata(self) -> Metadata:
+        if self._metadata is None:
+            self._metadata = self._make_metadata()
+        return self._metadata
+
+    @metadata.setter
+    def metadata(self, value: Metadata) -> None:
+        self._metadata = value
+        self._message_id = value.message_id
+        self.occurred_at = value.occurred_at
+
+    def _make_metadata(self) -> Metadata:
+        parent = self.parent
+        values = settings.get()
+        hops = 0 if parent is None else parent.hops + 1
+        if hops > values.MAX_HOPS:
+            raise WhizbangError(
+                f"{type(self.message).__name__} is message {hops} in a chain of messages that cause "
+                "each other: break the loop, or raise MAX_HOPS."
+            )
+        return Metadata(
+            message_id=self.message_id,
+            correlation_id=self.message_id if parent is None else parent.correlation_id,
+            causation_id=None if parent is None else parent.message_id,
+            occurred_at=self._make_occurred_at(parent),
+            user=self.user_text,
+            service=values.SERVICE,
+            region=values.REGION,
+            traceparent=self.traceparent or (parent.traceparent if parent else None),
+            hops=hops,
+            type=type(self.message).__whizbang__.type_name,
+        )
+
+    def _make_occurred_at(self, parent: Metadata | None) -> datetime:
+        if self.occurred_at is not None:
+            return self.occurred_at
+        return datetime.now(UTC) if parent is None else parent.occurred_at
+
+
+def envelope(
+    message: Message,
+    *,
+    message_id: UUID | None = None,
+    occurred_at: datetime | None = None,
+    user: Any = None,
+    ordering_key: str | None = None,
+    using: str | None = None,
+    parent: Metadata | None = None,
+) -> Envelope:
+    """Wrap a message with what the sender knows about it.
+
+    `message_id` makes it idempotent, `occurred_at` (an aware datetime) is its business time,
+    `user` a Django user or opaque text, `ordering_key` keeps commands of one key in order, `using`
+    names the store. Raises TypeError for what is no message, ValueError for a naive time.
+    """
+    if not isinstance(message, Message):
+        hint = " Is it in an envelope already?" if isinstance(message, Envelope) else ""
+        raise TypeError(f"{type(message).__name__} is not a Command, Event or Query.{hint}")
+    if occurred_at is not None and occurred_at.tzinfo is None:
+        raise ValueError("occurred_at must have a time zone, such as datetime(…, tzinfo=UTC).")
+    if isinstance(message_id, str):
+        message_id = UUID(message_id)
+    if occurred_at is not None:
+        occurred_at = occurred_at.astimezone(UTC)
+    return Envelope(message, message_id, occurred_at, user, ordering_key, using, parent)

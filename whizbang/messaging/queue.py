@@ -1,0 +1,49 @@
+"""Stores messages for later: commands of this service in its inbox, others in the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from whizbang.conf import settings
+from whizbang.messages.envelope import Envelope
+from whizbang.messaging.nudge import nudge_after_commit
+from whizbang.messaging.rows import columns_of, hash_of
+from whizbang.models import InboxMessage, OutboxMessage
+from whizbang.routing.destination import mode_of, service_of
+
+
+def store_messages(envelopes: Sequence[Envelope], *, using: str, mode: str | None = None) -> None:
+    """Store messages in the caller's transaction, by two bulk inserts at most.
+
+    A message id that is known already is left as it is. `mode` overrides MODES.
+    """
+    inbox: list[InboxMessage] = []
+    outbox: list[OutboxMessage] = []
+    for envelope in envelopes:
+        service = service_of(type(envelope.message))
+        if service == settings.SERVICE:
+            inbox.append(_inbox_row(envelope, service, using, mode))
+        else:
+            outbox.append(OutboxMessage(service=service, **columns_of(envelope, using=using)))
+    if inbox:
+        InboxMessage.objects.using(using).bulk_create(inbox, ignore_conflicts=True)
+    if outbox:
+        OutboxMessage.objects.using(using).bulk_create(outbox)
+    nudge_after_commit(using)
+
+
+def _inbox_row(
+    envelope: Envelope, service: str, using: str, mode: str | None
+) -> InboxMessage:
+    columns = columns_of(envelope, using=using)
+    return InboxMessage(
+        service=service,
+        payload_hash=hash_of(columns["type"], columns["payload"]),
+        mode=mode or _stored_mode(envelope),
+        **columns,
+    )
+
+
+def _stored_mode(envelope: Envelope) -> str:
+    mode = mode_of(type(envelope.message), default="durable")
+    return "batched" if mode == "batched" else "durable"

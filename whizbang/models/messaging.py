@@ -1,0 +1,121 @@
+"""Messages that wait: to be handled here, or to be sent elsewhere."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from whizbang.models.fields import DocumentField
+
+
+class InboxMessage(models.Model):
+    """A command to handle, or handled: the queue, the receipt and the memory of known ids."""
+
+    class Status(models.TextChoices):
+        STORED = "stored", _("stored")
+        RUNNING = "running", _("running")
+        RETRYING = "retrying", _("retrying")
+        HANDLED = "handled", _("handled")
+        FAILED = "failed", _("failed")
+        EXPIRED = "expired", _("expired")
+
+    service = models.CharField(max_length=100)
+    message_id = models.UUIDField()
+    type = models.CharField(max_length=200)
+    schema = models.SmallIntegerField(default=1)
+    payload = models.BinaryField(null=True)  # JSON; dropped once handled
+    payload_hash = models.BinaryField(max_length=16)
+    metadata = models.BinaryField(null=True)  # JSON
+    occurred_at = models.DateTimeField()
+    mode = models.CharField(max_length=10)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.STORED)
+    ordering_key = models.CharField(max_length=255, null=True)
+    available_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)
+    attempts = models.IntegerField(default=0)
+    claim = models.UUIDField(null=True)  # of the worker that runs it
+    result = models.BinaryField(null=True)  # JSON
+    error = models.TextField(blank=True, default="")
+    traceback = models.TextField(blank=True, default="")
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "whizbang_inbox"
+        verbose_name = _("inbox message")
+        verbose_name_plural = _("inbox messages")
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(fields=["message_id", "service"], name="whizbang_inbox_once")
+        ]
+        indexes = [
+            models.Index(
+                fields=["service", "available_at", "id"],
+                condition=models.Q(status__in=["stored", "running", "retrying"]),
+                name="whizbang_inbox_due",
+            ),
+            models.Index(
+                fields=["ordering_key", "id"],
+                condition=models.Q(ordering_key__isnull=False),
+                name="whizbang_inbox_key",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.message_id} ({self.status})"
+
+
+class DeadLetter(models.Model):
+    """A message that was given up, with its reason and history, until somebody decides about it."""
+
+    message_id = models.UUIDField(db_index=True)
+    type = models.CharField(max_length=200)
+    schema = models.SmallIntegerField(default=1)
+    payload = models.BinaryField()
+    metadata = models.BinaryField()
+    occurred_at = models.DateTimeField()
+    reason = models.CharField(max_length=200)
+    error = models.TextField()
+    traceback = models.TextField(blank=True, default="")
+    attempts = models.IntegerField()
+    died_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "whizbang_dead_letter"
+        verbose_name = _("dead letter")
+        verbose_name_plural = _("dead letters")
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.message_id}"
+
+
+class OutboxMessage(models.Model):
+    """A message for another service, until the broker has confirmed it."""
+
+    service = models.CharField(max_length=100)  # where it goes
+    message_id = models.UUIDField()
+    type = models.CharField(max_length=200)
+    schema = models.SmallIntegerField(default=1)
+    payload = models.BinaryField()  # JSON
+    metadata = models.BinaryField()  # JSON
+    occurred_at = models.DateTimeField()
+    ordering_key = models.CharField(max_length=255, null=True)
+    available_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)
+    published_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "whizbang_outbox"
+        verbose_name = _("outbox message")
+        verbose_name_plural = _("outbox messages")
+        default_permissions = ("view",)
+        indexes = [
+            models.Index(
+                fields=["id"],
+                condition=models.Q(published_at__isnull=True),
+                name="whizbang_outbox_unsent",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} to {self.service}"

@@ -1,0 +1,117 @@
+"""Where subscriptions stand."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Subscription(models.Model):
+    """Checkpoint and state of one subscription; lives in the database that it writes to."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "active", _("active")
+        PAUSED = "paused", _("paused")
+
+    name = models.CharField(max_length=200, primary_key=True)
+    kind = models.CharField(max_length=20)  # projection, subscriber or catalogue
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.ACTIVE)
+    position = models.BigIntegerField(default=0)  # all events up to here are applied
+    epoch = models.BigIntegerField(default=0)  # of the lease that may move the checkpoint
+    store_id = models.UUIDField(default=uuid.UUID(int=0))
+    version = models.IntegerField(default=1)  # of the code that filled the read model
+    error = models.TextField(blank=True, default="")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "whizbang_subscription"
+        verbose_name = _("subscription")
+        verbose_name_plural = _("subscriptions")
+        default_permissions = ("view",)
+        permissions = [("rebuild_subscription", _("Can rebuild a projection"))]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Lease(models.Model):
+    """Which worker may run a subscription or another part, until when, on the database's clock."""
+
+    name = models.CharField(max_length=200, primary_key=True)
+    owner = models.CharField(max_length=100, blank=True, default="")
+    epoch = models.BigIntegerField(default=0)
+    expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "whizbang_lease"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.name} by {self.owner or 'nobody'}"
+
+
+class ParkedStream(models.Model):
+    """A stream that one subscription has set aside, from the event on that failed."""
+
+    subscription = models.CharField(max_length=200)
+    stream = models.CharField(max_length=255)
+    position = models.BigIntegerField()  # of the event that failed
+    version = models.IntegerField()
+    type = models.CharField(max_length=200)
+    error = models.TextField()
+    traceback = models.TextField(blank=True, default="")
+    attempts = models.IntegerField(default=1)
+    is_retry_requested = models.BooleanField(default=False)
+    parked_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "whizbang_parked_stream"
+        verbose_name = _("parked stream")
+        verbose_name_plural = _("parked streams")
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(fields=["subscription", "stream"], name="whizbang_parked_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stream} in {self.subscription}"
+
+
+class Rebuild(models.Model):
+    """One rebuild of a projection that somebody asked for: who, why, when, progress and result."""
+
+    class Status(models.TextChoices):
+        REQUESTED = "requested", _("requested")
+        RUNNING = "running", _("running")
+        DONE = "done", _("done")
+        FAILED = "failed", _("failed")
+
+    projection = models.CharField(max_length=200, db_index=True)
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.REQUESTED)
+    requested_by = models.CharField(max_length=150, blank=True, default="")
+    reason = models.TextField(blank=True, default="")
+    events = models.BigIntegerField(default=0)
+    rows = models.BigIntegerField(default=0)
+    position = models.BigIntegerField(default=0)
+    error = models.TextField(blank=True, default="")
+    requested_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "whizbang_rebuild"
+        verbose_name = _("rebuild")
+        verbose_name_plural = _("rebuilds")
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(
+                fields=["projection"],
+                condition=models.Q(status__in=["requested", "running"]),
+                name="whizbang_rebuild_one_open",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.projection} ({self.status})"

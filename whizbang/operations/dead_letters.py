@@ -1,0 +1,38 @@
+"""Dead letters: handle them once more."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from whizbang.exceptions import WhizbangError
+from whizbang.models import DeadLetter, InboxMessage
+from whizbang.messaging.nudge import nudge_after_commit
+from whizbang.store.event_store import event_store
+
+
+def retry_dead_letter(pk: int) -> InboxMessage:
+    """Put a dead letter back into the inbox, with its attempts counted from the start.
+
+    Raises WhizbangError when it is not there any more.
+    """
+    using = event_store().using
+    with transaction.atomic(using=using):
+        letter = DeadLetter.objects.using(using).select_for_update().filter(pk=pk).first()
+        if letter is None:
+            raise WhizbangError(f"Dead letter {pk} is gone: somebody has retried or discarded it.")
+        rows = InboxMessage.objects.using(using).filter(message_id=letter.message_id)
+        rows.update(
+            status=InboxMessage.Status.STORED,
+            payload=letter.payload,
+            metadata=letter.metadata,
+            attempts=0,
+            available_at=Now(),
+            finished_at=None,
+        )
+        row = rows.first()
+        if row is None:
+            raise WhizbangError(f"The inbox row of dead letter {pk} was cleaned up: publish it anew.")
+        letter.delete()
+        nudge_after_commit(using)
+    return row

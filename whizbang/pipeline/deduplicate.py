@@ -1,0 +1,33 @@
+"""Deduplicate: the same message id is handled once and answered alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from whizbang.messages.base import Message
+from whizbang.messages.envelope import Envelope
+from whizbang.messaging import receipts
+from whizbang.pipeline.stage import Stage
+
+
+class Deduplicate(Stage):
+    """Works for ids given by the caller; queued messages were deduplicated when they were stored.
+
+    Raises `MessageIdReused` when the id came with another payload before.
+    """
+
+    def applies_to(self, message_type: type[Message]) -> bool:
+        return message_type.__whizbang__.kind == "command"
+
+    def __call__(self, envelope: Envelope) -> Any:
+        if not envelope.has_given_id or envelope.receipt is not None:
+            return self.next_stage(envelope)
+        receipt, is_new = receipts.open_receipt(envelope)
+        if not is_new:
+            return receipts.answer_again(receipt, type(envelope.message))
+        envelope.receipt = receipt
+        try:
+            return self.next_stage(envelope)
+        except BaseException:
+            receipts.abandon(receipt)
+            raise

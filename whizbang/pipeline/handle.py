@@ -1,0 +1,44 @@
+"""Handle: calls the handler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from asgiref.sync import async_to_sync
+
+from whizbang.domain.context import Context, current_context
+from whizbang.messages.base import Message
+from whizbang.messages.envelope import Envelope
+from whizbang.pipeline.stage import Stage
+from whizbang.routing.registry import registry
+
+
+class Handle(Stage):
+    """Calls the message's one handler with a context; an async one runs within the transaction."""
+
+    def applies_to(self, message_type: type[Message]) -> bool:
+        handler = registry.handler_of(message_type)
+        if handler is None:
+            return False
+        self._function: Callable[..., Any] = (
+            async_to_sync(handler.function) if handler.is_async else handler.function
+        )
+        self._module = handler.function.__module__
+        self._atomic = handler.atomic and message_type.__whizbang__.kind == "command"
+        return True
+
+    def __call__(self, envelope: Envelope) -> Any:
+        envelope.atomic = self._atomic
+        unit = envelope.unit
+        outer = None
+        if unit is not None:
+            outer, unit.cause = unit.cause, envelope
+        token = current_context.set(Context(envelope, self._module))
+        try:
+            envelope.result = self._function(envelope.message, current_context.get())
+        finally:
+            current_context.reset(token)
+            if unit is not None:
+                unit.cause = outer
+        return self.next_stage(envelope)

@@ -1,0 +1,26 @@
+"""Respond: complete the receipt and give the result back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from whizbang.messages.base import Message
+from whizbang.messages.envelope import Envelope
+from whizbang.messaging import receipts
+from whizbang.pipeline.stage import Stage
+
+
+class Respond(Stage):
+    """Marks a queued or deduplicated message as handled, in the transaction of its effects."""
+
+    def applies_to(self, message_type: type[Message]) -> bool:
+        return message_type.__whizbang__.kind == "command"
+
+    def __call__(self, envelope: Envelope) -> Any:
+        if envelope.receipt is not None:
+            unit = envelope.unit
+            if unit is not None and unit.is_batch:
+                unit.completed.append((envelope.receipt, envelope.result))
+            else:
+                receipts.complete(envelope.receipt, envelope.result)
+        return self.next_stage(envelope)

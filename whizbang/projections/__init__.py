@@ -1,0 +1,3 @@
+"""Read models."""
+
+from __future__ import annotations

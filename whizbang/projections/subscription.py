@@ -1,0 +1,30 @@
+"""Async projections as readers of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from whizbang.drivers.stores.base import StoredRow
+from whizbang.store.event_store import EventStore, stored_names
+from whizbang.subscriptions.definition import SubscriptionDefinition
+
+
+class ProjectionSubscription(SubscriptionDefinition):
+    """Feeds one projection; its rows commit with the checkpoint."""
+
+    def __init__(self, store: EventStore, projection: Any) -> None:
+        super().__init__(store)
+        self.projection = projection
+        self.kind = "inline" if projection.delivery == "inline" else "projection"
+        self.name = projection.name
+        self.version = projection.version
+        self.backfill_from = projection.backfill_from
+        self.type_names = stored_names(projection.event_types())
+
+    @property
+    def using(self) -> str:
+        return self.projection.using or self.store.using
+
+    def deliver(self, rows: Sequence[StoredRow]) -> None:
+        self.projection.apply_batch([self.store.decode(row) for row in rows], using=self.using)

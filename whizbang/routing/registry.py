@@ -1,0 +1,166 @@
+"""Who handles and hears what: filled by decorators while the apps' modules are imported."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, overload
+
+from django.utils.module_loading import autodiscover_modules
+
+from whizbang.domain.context import Context
+from whizbang.messages.base import Command, Event, Message, Query, domain_of_module
+
+MODULES = ("messages", "aggregates", "handlers", "projections", "sagas")
+C = TypeVar("C", bound=Message)
+C_co = TypeVar("C_co", bound=Message, covariant=True)
+E = TypeVar("E", bound=Event)
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """The function that handles a command or answers a query."""
+
+    function: Callable[..., Any]
+    message_type: type[Message]
+    retries: int = 3  # on ConcurrencyError, with fresh state
+    atomic: bool = True
+    is_async: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.function.__module__}.{self.function.__qualname__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """A function that hears events: in their own transaction, or from the log."""
+
+    function: Callable[..., Any]
+    event_types: tuple[type[Event], ...]
+    name: str
+    delivery: str
+    backfill_from: Any
+    is_async: bool = False
+
+    @property
+    def domain(self) -> str:
+        return domain_of_module(self.function.__module__)
+
+
+@dataclass(slots=True)
+class Registry:
+    """Handlers and subscribers; what is wrong with them is told by system checks."""
+
+    handlers: dict[type[Message], list[Handler]] = field(default_factory=dict)
+    subscribers: list[Subscriber] = field(default_factory=list)
+    generation: int = 0  # changes whenever something is added
+
+    def add_handler(self, handler: Handler) -> None:
+        known = self.handlers.setdefault(handler.message_type, [])
+        known[:] = [h for h in known if h.name != handler.name]  # a module imported again
+        known.append(handler)
+        self.generation += 1
+
+    def add_subscriber(self, subscriber: Subscriber) -> None:
+        self.subscribers.append(subscriber)
+        self.generation += 1
+
+    def handler_of(self, message_type: type[Message]) -> Handler | None:
+        known = self.handlers.get(message_type)
+        return known[0] if known else None
+
+    def all_handlers(self) -> Iterator[Handler]:
+        for known in self.handlers.values():
+            yield from known
+
+
+registry = Registry()
+
+
+class HandlerDecorator(Generic[C_co]):
+    """Binds a function to the command or query that `handles` was given."""
+
+    def __init__(self, message_type: type[Message], *, retries: int, atomic: bool) -> None:
+        self._message_type, self._retries, self._atomic = message_type, retries, atomic
+
+    @overload
+    def __call__(
+        self: HandlerDecorator[Command[R]], function: Callable[[C_co, Context], R]
+    ) -> Callable[[C_co, Context], R]: ...
+    @overload
+    def __call__(
+        self: HandlerDecorator[Query[R]], function: Callable[[C_co, Context], R]
+    ) -> Callable[[C_co, Context], R]: ...
+    def __call__(self: Any, function: Any) -> Any:
+        registry.add_handler(
+            Handler(
+                function,
+                self._message_type,
+                retries=self._retries,
+                atomic=self._atomic,
+                is_async=inspect.iscoroutinefunction(function),
+            )
+        )
+        return function
+
+
+def handles(message_type: type[C], *, retries: int = 3, atomic: bool = True) -> HandlerDecorator[C]:
+    """Make a function the one handler of a command or query: `def f(message, context)`, or async.
+
+    `retries`: how often it is run again, on fresh state, after a ConcurrencyError. `atomic=False`:
+    it runs outside a transaction (for slow work with other systems); its events are still
+    appended in one.
+    """
+    if not (isinstance(message_type, type) and issubclass(message_type, Command | Query)):
+        raise TypeError(
+            f"@handles takes a Command or Query class, not {message_type!r}. Events have @subscribes."
+        )
+    return HandlerDecorator(message_type, retries=retries, atomic=atomic)
+
+
+def subscribes(
+    *event_types: type[E],
+    name: str | None = None,
+    delivery: str = "async",
+    backfill_from: Any = None,
+) -> Callable[[F], F]:
+    """Let a function hear events: `def f(event, context)`, or async.
+
+    `delivery="async"`: a worker calls it after the commit, in the order of each stream.
+    `delivery="inline"`: it runs in the event's own transaction. `name` keeps the checkpoint when
+    the function is renamed. `backfill_from`: LIVE (the default), BEGINNING, a position or a datetime.
+    """
+    for event_type in event_types:
+        if not (isinstance(event_type, type) and issubclass(event_type, Event)):
+            raise TypeError(f"@subscribes takes Event classes, not {event_type!r}.")
+    if not event_types:
+        raise TypeError("@subscribes needs at least one Event class.")
+
+    def decorate(function: F) -> F:
+        registry.add_subscriber(
+            Subscriber(
+                function,
+                event_types,
+                name or _default_name(function),
+                delivery,
+                backfill_from,
+                inspect.iscoroutinefunction(function),
+            )
+        )
+        return function
+
+    return decorate
+
+
+def _default_name(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{function.__qualname__}"
+
+
+def discover() -> None:
+    """Import the message, aggregate, handler, projection and saga modules of every installed app."""
+    for module in MODULES:
+        autodiscover_modules(module)

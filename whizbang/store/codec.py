@@ -1,0 +1,52 @@
+"""Payloads to messages and back, by type and format, upcasting what is older."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from whizbang.drivers.serializers.base import Serializer
+from whizbang.drivers.serializers.json import JsonSerializer
+from whizbang.drivers.serializers.msgpack import MsgpackSerializer
+from whizbang.exceptions import DecodeError
+from whizbang.messages import base
+
+JSON = JsonSerializer()
+MSGPACK = MsgpackSerializer()
+
+
+class Codec:
+    """Encodes and decodes one message type in one format, upcasting what is older."""
+
+    __slots__ = ("_cls", "_decode", "_info", "_schema", "serializer")
+
+    def __init__(self, cls: type[base.Message], serializer: Serializer) -> None:
+        self._cls = cls
+        self._info = cls.__whizbang__
+        self._schema = self._info.schema
+        self._decode = serializer.decoder(cls)
+        self.serializer = serializer
+
+    def decode(self, data: bytes, schema: int, where: str = "") -> Any:
+        """A payload stored with `schema`, as the class is today. Raises `DecodeError`."""
+        try:
+            if schema >= self._schema:
+                return self._decode(data)
+            plain = self._info.upcast(self.serializer.decode_plain(data), schema)
+            return msgspec.convert(plain, self._cls, str_keys=True, strict=False)
+        except (msgspec.MsgspecError, ValueError, TypeError, KeyError) as exc:
+            raise DecodeError(self._info.type_name, where, f"{type(exc).__name__}: {exc}") from exc
+
+
+_codecs: dict[tuple[type[base.Message], int, str], Codec] = {}
+
+
+def codec(cls: type[base.Message], serializer: Serializer) -> Codec:
+    key = (cls, len(cls.__whizbang__.upcasters), serializer.content_type)
+    found = _codecs.get(key)
+    if found is None:
+        found = _codecs[key] = Codec(cls, serializer)
+    return found
+
+

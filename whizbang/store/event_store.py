@@ -1,0 +1,262 @@
+"""Reading and appending typed events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, time
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from django.db import connections
+from django.utils.module_loading import import_string
+
+from whizbang.conf import settings
+from whizbang.drivers.stores.base import ANY, EventStoreDriver, Expected, LogFilter, StoredRow
+from whizbang.exceptions import WhizbangError
+from whizbang.messages.base import Event, Message
+from whizbang.messages.metadata import Metadata, WireMetadata
+from whizbang.messages.types import type_named
+from whizbang.store.codec import JSON, MSGPACK, codec
+
+if TYPE_CHECKING:
+    from whizbang.domain.aggregate import Aggregate
+
+A = TypeVar("A", bound="Aggregate")
+
+_BACKENDS = {
+    "sqlite": "whizbang.drivers.stores.sqlite.SqliteStore",
+    "postgresql": "whizbang.drivers.stores.postgres.PostgresStore",
+}
+
+
+class Recorded(NamedTuple):
+    """An event of the log with its metadata; the event is typed and upcast."""
+
+    event: Any
+    meta: Metadata
+
+
+class StreamAppend(NamedTuple):
+    """New events for one stream, for `append_many`."""
+
+    stream: str
+    events: Sequence[Event]
+    expected: Expected = ANY
+
+
+class EventStore:
+    """The log of one store: streams with versions inside one global order."""
+
+    def __init__(self, alias: str, driver: EventStoreDriver) -> None:
+        self.alias = alias
+        self.driver = driver
+        self.serializer = JSON if driver.supports_json else MSGPACK
+        self._decode_metadata = self.serializer.decoder(WireMetadata)
+
+    @property
+    def using(self) -> str:
+        """Alias of the database that holds the log."""
+        return self.driver.using
+
+    def append(
+        self, stream: str, events: Sequence[Event], *, expected: Expected = ANY, **known: Any
+    ) -> int:
+        """Append events to one stream and return its new version (the first event has version 1).
+
+        Runs in the caller's transaction; all events are stored or none, with their inline
+        projections. No events is a no-op. `occurred_at=` and `user=` go into their metadata.
+        Raises `ConcurrencyError` when the stream is not where `expected` says.
+        """
+        return self.append_many([StreamAppend(stream, events, expected)], **known)[0]
+
+    def append_many(
+        self,
+        appends: Iterable[StreamAppend],
+        *,
+        occurred_at: datetime | None = None,
+        user: Any = None,
+    ) -> list[int]:
+        """Append to several streams, all or none; gives the new versions in the same order."""
+        from whizbang.domain.direct_append import append_directly
+
+        return append_directly(self, list(appends), occurred_at=occurred_at, user=user)
+
+    def read_stream(
+        self,
+        stream: str,
+        *,
+        after: int = 0,
+        until: int | None = None,
+        as_of: datetime | None = None,
+        backwards: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[Recorded]:
+        """Events of one stream with after < version <= until, recorded at or before `as_of`."""
+        rows = self.driver.read_stream(
+            stream, after=after, until=until, as_of=as_instant(as_of), backwards=backwards, limit=limit
+        )
+        return map(self.decode, rows)
+
+    def read_all(
+        self,
+        *,
+        after: int = 0,
+        limit: int | None = 1000,
+        types: Iterable[type[Event] | str] | None = None,
+        categories: Iterable[str] | None = None,
+        slices: Iterable[int] | None = None,
+        since: datetime | date | None = None,
+        before: datetime | date | None = None,
+        occurred_since: datetime | date | None = None,
+        occurred_before: datetime | date | None = None,
+    ) -> Iterator[Recorded]:
+        """Settled events of the whole log after a position, in its order; at most `limit`.
+
+        Times are aware datetimes (a date is midnight UTC): since <= recorded_at < before, and the
+        same for occurred_at.
+        """
+        wanted = LogFilter(
+            types=None if types is None else _names_of(types),
+            categories=None if categories is None else list(categories),
+            slices=None if slices is None else list(slices),
+            since=as_instant(since),
+            before=as_instant(before),
+            occurred_since=as_instant(occurred_since),
+            occurred_before=as_instant(occurred_before),
+        )
+        rows = self.driver.read_log(after=after, until=self.head(), limit=limit, filter=wanted)
+        return map(self.decode, rows)
+
+    def head(self) -> int:
+        """The position up to which the log is settled: nothing can appear there any more."""
+        return self.driver.settled_head()
+
+    def load(
+        self,
+        aggregate_type: type[A],
+        id: str,
+        *,
+        until: int | None = None,
+        as_of: datetime | None = None,
+        occurred_until: datetime | None = None,
+    ) -> A:
+        """An aggregate from its events; blank when there are none."""
+        loaded = aggregate_type(id)
+        stream = loaded.stream
+        if until == 0:
+            return loaded
+        for row in self.driver.read_stream(
+            stream, until=until, as_of=as_of, occurred_until=occurred_until
+        ):
+            loaded._apply(self.decode_event(row))
+            loaded.version = row.version
+        return loaded
+
+    def decode(self, row: StoredRow) -> Recorded:
+        """A stored row as a typed event with metadata. Raises UnknownMessageType or DecodeError."""
+        return Recorded(self.decode_event(row), self.decode_metadata(row))
+
+    def decode_event(self, row: StoredRow) -> Any:
+        found = type_named(row.type, f"position {row.position}, {row.stream} v{row.version}")
+        where = f"position {row.position}, stream {row.stream!r}, version {row.version}"
+        return codec(found, self.serializer).decode(row.payload, row.schema, where)
+
+    def decode_metadata(self, row: StoredRow) -> Metadata:
+        wire: WireMetadata = self._decode_metadata(row.metadata)
+        return wire.to_metadata(
+            type=row.type,
+            occurred_at=row.occurred_at,
+            stream=row.stream,
+            version=row.version,
+            position=row.position,
+            recorded_at=row.recorded_at,
+        )
+
+
+class History:
+    """An aggregate's past."""
+
+    def __init__(self, aggregate_type: type[A], id: str, *, using: str | None = None) -> None:
+        self._type: type[Any] = aggregate_type
+        self._id = id
+        self._store = event_store(using)
+
+    def as_of(
+        self,
+        *,
+        version: int | None = None,
+        recorded: datetime | None = None,
+        occurred: datetime | None = None,
+    ) -> Any:
+        """The aggregate as it was at a version, or at an instant (recorded or business time)."""
+        if sum(value is not None for value in (version, recorded, occurred)) != 1:
+            raise TypeError("as_of() takes one of version=, recorded= or occurred=.")
+        return self._store.load(
+            self._type,
+            self._id,
+            until=version,
+            as_of=as_instant(recorded),
+            occurred_until=as_instant(occurred),
+        )
+
+
+def history(aggregate_type: type[A], id: str, *, using: str | None = None) -> History:
+    """The past of one aggregate: `history(Order, "17").as_of(version=3)`."""
+    return History(aggregate_type, id, using=using)
+
+
+def as_instant(value: datetime | date | None) -> datetime | None:
+    """An aware datetime; a date is midnight UTC. Raises ValueError for a naive datetime."""
+    if value is None:
+        return None
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone: pass an aware datetime.")
+        return value
+    return datetime.combine(value, time.min, tzinfo=UTC)
+
+
+def _names_of(types: Iterable[type[Event] | str]) -> list[str]:
+    """Stored names of event types, old aliases included."""
+    names: list[str] = []
+    for item in types:
+        cls: Any = type_named(item) if isinstance(item, str) else item
+        names.extend((cls.__whizbang__.type_name, *cls.__whizbang__.alias_names))
+    return names
+
+
+def stored_names(types: Iterable[type[Message]]) -> frozenset[str]:
+    """All names under which these types may stand in the log."""
+    return frozenset(n for t in types for n in (t.__whizbang__.type_name, *t.__whizbang__.alias_names))
+
+
+_stores: dict[str, EventStore] = {}
+
+
+def event_store(alias: str | None = None) -> EventStore:
+    """The event store that `WHIZBANG["STORES"]` names; "default" unless an alias is given."""
+    name = alias or "default"
+    found = _stores.get(name)
+    if found is None:
+        found = _stores[name] = _make_store(name)
+    return found
+
+
+def _make_store(alias: str) -> EventStore:
+    configured = settings.get().STORES.get(alias)
+    if configured is None:
+        raise WhizbangError(
+            f"No store {alias!r} in WHIZBANG['STORES']: it has {sorted(settings.STORES)}."
+        )
+    using = configured.get("USING", "default")
+    vendor = connections[using].vendor
+    backend = configured.get("BACKEND") or _BACKENDS.get(vendor)
+    if backend is None:
+        raise WhizbangError(
+            f"No event store driver for the database {using!r} ({vendor}): supported are "
+            f"{', '.join(_BACKENDS)}; name your own in STORES[{alias!r}]['BACKEND']."
+        )
+    driver = import_string(backend)(using=using, options=configured.get("OPTIONS"))
+    return EventStore(alias, driver)
+
+
+settings.on_change(_stores.clear)

@@ -1,0 +1,3 @@
+"""The one engine that reads the log for projections, subscribers and the catalogue of streams."""
+
+from __future__ import annotations

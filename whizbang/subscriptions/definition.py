@@ -1,0 +1,32 @@
+"""What a subscription is to the engine."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from whizbang.drivers.stores.base import StoredRow
+from whizbang.store.event_store import EventStore
+
+
+class SubscriptionDefinition(ABC):
+    """A named reader of the log: which events it wants and what it does with a batch of them."""
+
+    name: str
+    kind: str  # projection, inline, subscriber or catalogue
+    version: int = 1
+    backfill_from: Any = None
+    type_names: frozenset[str] | None = None  # None: all
+
+    def __init__(self, store: EventStore) -> None:
+        self.store = store
+
+    @property
+    def using(self) -> str:
+        """Alias of the database that holds the checkpoint: the one that deliver() writes to."""
+        return self.store.using
+
+    @abstractmethod
+    def deliver(self, rows: Sequence[StoredRow]) -> None:
+        """Apply events in order, inside the transaction that moves the checkpoint."""

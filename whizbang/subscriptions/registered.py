@@ -1,0 +1,29 @@
+"""All subscriptions that the installed apps declare and this service runs."""
+
+from __future__ import annotations
+
+from whizbang.conf import settings
+from whizbang.projections import declaration
+from whizbang.projections.subscription import ProjectionSubscription
+from whizbang.routing.registry import registry
+from whizbang.store.event_store import EventStore
+from whizbang.subscriptions.catalogue import CatalogueSubscription
+from whizbang.subscriptions.definition import SubscriptionDefinition
+from whizbang.subscriptions.subscriber import SubscriberSubscription
+
+
+def all_definitions(store: EventStore) -> list[SubscriptionDefinition]:
+    """Catalogue, projections and subscribers of one store, inline projections included."""
+    found: list[SubscriptionDefinition] = [CatalogueSubscription(store)]
+    found.extend(ProjectionSubscription(store, p) for p in declaration.instances())
+    found.extend(
+        SubscriberSubscription(store, s)
+        for s in registry.subscribers
+        if s.delivery == "async" and settings.get().owns(s.domain)
+    )
+    return found
+
+
+def log_readers(store: EventStore) -> list[SubscriptionDefinition]:
+    """Those that follow the log: all but inline projections."""
+    return [d for d in all_definitions(store) if d.kind != "inline"]

@@ -1,0 +1,73 @@
+"""Where a new subscription starts, and the rows that remember it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any
+
+from django.db import transaction
+
+from whizbang.drivers.stores.base import LogFilter
+from whizbang.exceptions import WhizbangError
+from whizbang.models import StoreHead, StoredEvent, Subscription
+from whizbang.projections.declaration import BEGINNING, LIVE
+from whizbang.store.event_store import EventStore, as_instant
+from whizbang.subscriptions.definition import SubscriptionDefinition
+
+
+def store_identity(store: EventStore) -> StoreHead:
+    """The row that says which store this is; made on first use."""
+    row, _ = StoreHead.objects.using(store.using).get_or_create(id=1)
+    return row
+
+
+def ensure_rows(definitions: Iterable[SubscriptionDefinition]) -> None:
+    """Make the missing rows of subscriptions, each at the position where it is to start."""
+    for definition in definitions:
+        rows = Subscription.objects.using(definition.using)
+        if not rows.filter(name=definition.name).exists():
+            _make_row(definition)
+
+
+def _make_row(definition: SubscriptionDefinition) -> None:
+    store = definition.store
+    identity = store_identity(store)
+    with transaction.atomic(using=definition.using):
+        Subscription.objects.using(definition.using).bulk_create(
+            [
+                Subscription(
+                    name=definition.name,
+                    kind=definition.kind,
+                    position=start_position(store, definition.backfill_from),
+                    store_id=identity.store_id,
+                    version=_first_version(definition),
+                )
+            ],
+            ignore_conflicts=True,
+        )
+
+
+def _first_version(definition: SubscriptionDefinition) -> int:
+    """An inline projection over a log that has events already needs a rebuild: version 0 says so."""
+    if definition.kind == "inline" and StoredEvent.objects.using(definition.store.using).exists():
+        return 0
+    return definition.version
+
+
+def start_position(store: EventStore, backfill_from: Any) -> int:
+    """The position after which a subscription starts to read. A datetime means recorded_at."""
+    if backfill_from is BEGINNING:
+        return 0
+    if backfill_from is LIVE:
+        return store.head()
+    if isinstance(backfill_from, int):
+        return backfill_from
+    if isinstance(backfill_from, date):
+        head = store.head()
+        wanted = LogFilter(since=as_instant(backfill_from))
+        first = next(store.driver.read_log(after=0, until=head, limit=1, filter=wanted), None)
+        return head if first is None else first.position - 1
+    raise WhizbangError(
+        f"backfill_from is {backfill_from!r}: use BEGINNING, LIVE, a position or a datetime."
+    )

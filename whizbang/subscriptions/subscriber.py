@@ -1,0 +1,54 @@
+"""Functions that hear events: `@subscribes`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from asgiref.sync import async_to_sync
+
+from whizbang.domain.context import Context, current_context
+from whizbang.domain.unit_of_work import UnitOfWork
+from whizbang.drivers.stores.base import StoredRow
+from whizbang.messages.envelope import Envelope
+from whizbang.messaging.queue import store_messages
+from whizbang.projections.declaration import LIVE
+from whizbang.routing.registry import Subscriber
+from whizbang.store.event_store import EventStore, Recorded, stored_names
+from whizbang.subscriptions.definition import SubscriptionDefinition
+
+
+class SubscriberSubscription(SubscriptionDefinition):
+    """Calls one subscriber; what it records and sends commits with the checkpoint."""
+
+    kind = "subscriber"
+
+    def __init__(self, store: EventStore, subscriber: Subscriber) -> None:
+        super().__init__(store)
+        self.subscriber = subscriber
+        self.name = subscriber.name
+        self.backfill_from = LIVE if subscriber.backfill_from is None else subscriber.backfill_from
+        self.type_names = stored_names(subscriber.event_types)
+
+    def deliver(self, rows: Sequence[StoredRow]) -> None:
+        unit = UnitOfWork(self.store.alias)
+        unit.is_batch = True
+        for row in rows:
+            call_subscriber(self.subscriber, self.store.decode(row), unit)
+        unit.commit()
+        store_messages(unit.messages, using=self.store.using)
+
+
+def call_subscriber(subscriber: Subscriber, recorded: Recorded, unit: UnitOfWork) -> None:
+    """Call a subscriber with one event, inside a unit of work."""
+    envelope = Envelope(recorded.event)
+    envelope.metadata = recorded.meta
+    envelope.using = unit.store.alias
+    envelope.unit = unit
+    outer, unit.cause = unit.cause, envelope
+    token = current_context.set(Context(envelope, subscriber.function.__module__))
+    function = async_to_sync(subscriber.function) if subscriber.is_async else subscriber.function
+    try:
+        function(recorded.event, current_context.get())
+    finally:
+        current_context.reset(token)
+        unit.cause = outer

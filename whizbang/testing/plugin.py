@@ -1,0 +1,28 @@
+"""Pytest plugin: a `drain` fixture, and caches that no test leaves to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from whizbang.testing.draining import DrainCounts
+
+
+@pytest.fixture
+def drain(db: None) -> Callable[..., DrainCounts]:
+    """Handles, projects and relays all that waits; see whizbang.testing.drain."""
+    from whizbang.testing.draining import drain as run
+
+    return run
+
+
+@pytest.fixture
+def isolated_registry() -> Iterator[None]:
+    """Handlers, messages and projections declared inside the test are forgotten after it."""
+    from whizbang.testing.isolation import isolated
+
+    with isolated():
+        yield
