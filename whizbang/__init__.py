@@ -92,7 +92,7 @@ _MODULES = {
     "store.event_store": "StreamAppend event_store history",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
-__all__ = sorted(_HOMES)  # noqa: PLE0605
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -116,27 +116,23 @@ class Aggregate(metaclass=AggregateMeta):
         applier that `ignores` does not list.
         """
         event_type = type(event)
-        if event_type not in self._appliers:
-            self._check_recordable(event)
+        if not isinstance(event, Event):
+            raise TypeError(f"record() takes an Event, not {event_type.__name__}.")
         if event_type.__whizbang__.domain != self.domain():
             raise OwnershipError(
                 f"{type(self).__name__} of domain {self.domain()!r} cannot record "
                 f"{event_type.__whizbang__.type_name}: that event belongs to another domain. "
                 "Send a command to its owner."
             )
+        if event_type not in self._appliers and event_type not in self.ignores:
+            raise WhizbangError(
+                f"{type(self).__name__} has no @applies method for {event_type.__name__}: add one, "
+                "or list it in `ignores` if its state does not depend on it."
+            )
         self._apply(event)
         self._pending.append(event)
         if self._on_record is not None:
             self._on_record(self, event)
-
-    def _check_recordable(self, event: Event) -> None:
-        if not isinstance(event, Event):
-            raise TypeError(f"record() takes an Event, not {type(event).__name__}.")
-        if type(event) not in self.ignores:
-            raise WhizbangError(
-                f"{type(self).__name__} has no @applies method for {type(event).__name__}: add one, "
-                f"or list it in `ignores` if its state does not depend on it."
-            )
 
     def _apply(self, event: Event) -> None:
         applier = self._appliers.get(type(event))

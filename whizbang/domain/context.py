@@ -116,4 +116,3 @@ class Context:
         `delay` counts from the database's clock; `at` is an aware datetime.
         """
         self.unit.send(command, delay=delay, at=at, ordering_key=ordering_key)
-

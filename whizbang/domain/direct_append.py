@@ -22,7 +22,9 @@ def append_directly(
     unit = UnitOfWork(store.alias)
     for item in appends:
         if item.stream in unit.expected:
-            raise ValueError(f"Stream {item.stream!r} is named twice in one append: join its events.")
+            raise ValueError(
+                f"Stream {item.stream!r} is named twice in one append: join its events."
+            )
         unit.expected[item.stream] = item.expected
         for event in item.events:
             own = envelope(event, occurred_at=occurred_at, user=user, parent=parent)

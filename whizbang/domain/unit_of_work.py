@@ -73,7 +73,9 @@ class UnitOfWork:
 
     def record(self, stream: str, event: Event, aggregate: Aggregate | None = None) -> None:
         """Keep an event for the append, caused by the message that is being handled."""
-        self.add(stream, Envelope(event, parent=self.cause.metadata if self.cause else None), aggregate)
+        self.add(
+            stream, Envelope(event, parent=self.cause.metadata if self.cause else None), aggregate
+        )
 
     def add(self, stream: str, envelope: Envelope, aggregate: Aggregate | None = None) -> None:
         _check_owned(envelope.message)

@@ -26,7 +26,15 @@ Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 class MessageInfo:
     """What the library knows of one message class; one object a class, never inherited."""
 
-    __slots__ = ("aliases", "cls", "explicit_domain", "explicit_name", "kind", "requires", "upcasters")
+    __slots__ = (
+        "aliases",
+        "cls",
+        "explicit_domain",
+        "explicit_name",
+        "kind",
+        "requires",
+        "upcasters",
+    )
 
     def __init__(self, cls: type[Message], kind: str) -> None:
         self.cls = cls
@@ -95,7 +103,9 @@ class MessageMeta(msgspec.StructMeta):
         mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any
     ) -> Any:
         if config.get("frozen") is False:
-            raise TypeError(f"Message {name} cannot be frozen=False: messages are facts and are shared.")
+            raise TypeError(
+                f"Message {name} cannot be frozen=False: messages are facts and are shared."
+            )
         kind = next((b.__whizbang__.kind for b in bases if hasattr(b, "__whizbang__")), "")
         config["frozen"] = True
         config["kw_only"] = True

@@ -20,7 +20,9 @@ def _info(cls: Any, decorator: str) -> Any:
 def owned_by(domain: str) -> Callable[[M], M]:
     """Name the domain that owns the message, where it is not the app that defines it."""
     if not domain or "." in domain:
-        raise ValueError(f"@owned_by needs a domain without dots, such as 'orders', not {domain!r}.")
+        raise ValueError(
+            f"@owned_by needs a domain without dots, such as 'orders', not {domain!r}."
+        )
 
     def decorate(cls: M) -> M:
         _info(cls, "owned_by").explicit_domain = domain

@@ -77,7 +77,9 @@ class BatchReceipt:
                 "yet. Wait after the transaction."
             )
         if time.monotonic() >= deadline:
-            raise WaitTimeout(f"Up to {count} messages still wait; they go on. Is a worker running?")
+            raise WaitTimeout(
+                f"Up to {count} messages still wait; they go on. Is a worker running?"
+            )
 
 
 def store_batch(

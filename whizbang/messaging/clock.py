@@ -25,7 +25,11 @@ def _measure(using: str) -> timedelta:
     if connection.vendor == "sqlite":
         return timedelta()  # the database runs in this process
     with connection.cursor() as cursor:
-        cursor.execute("SELECT CURRENT_TIMESTAMP" if connection.vendor != "postgresql" else "SELECT clock_timestamp()")
+        cursor.execute(
+            "SELECT CURRENT_TIMESTAMP"
+            if connection.vendor != "postgresql"
+            else "SELECT clock_timestamp()"
+        )
         value = cursor.fetchone()[0]
     if timezone.is_naive(value):
         value = value.replace(tzinfo=UTC)

@@ -78,7 +78,9 @@ class InboxProcessor:
             due |= Q(status=Status.RETRYING)
         with transaction.atomic(using=self.using):
             query = self._rows().filter(due, status__in=_OPEN, service=settings.SERVICE)
-            query = query.filter(~Exists(self._earlier_of_same_key())).order_by("available_at", "id")
+            query = query.filter(~Exists(self._earlier_of_same_key())).order_by(
+                "available_at", "id"
+            )
             if connections[self.using].features.has_select_for_update_skip_locked:
                 query = query.select_for_update(skip_locked=True)
             rows = list(query[:limit])
@@ -115,7 +117,9 @@ class InboxProcessor:
         )
         has_deadline = any(row.expires_at is not None for row in rows)
         expired = set(
-            changed.filter(status=Status.EXPIRED).values_list("pk", flat=True) if has_deadline else ()
+            changed.filter(status=Status.EXPIRED).values_list("pk", flat=True)
+            if has_deadline
+            else ()
         )
         for row in rows:
             row.claim, row.attempts = claim, row.attempts + 1

@@ -32,9 +32,7 @@ def store_messages(envelopes: Sequence[Envelope], *, using: str, mode: str | Non
     nudge_after_commit(using)
 
 
-def _inbox_row(
-    envelope: Envelope, service: str, using: str, mode: str | None
-) -> InboxMessage:
+def _inbox_row(envelope: Envelope, service: str, using: str, mode: str | None) -> InboxMessage:
     columns = columns_of(envelope, using=using)
     return InboxMessage(
         service=service,

@@ -164,7 +164,9 @@ def open_receipt(envelope: Envelope) -> tuple[InboxMessage, bool]:
         with transaction.atomic(using=using):
             row.save(using=using, force_insert=True)
     except IntegrityError:
-        known = InboxMessage.objects.using(using).get(message_id=row.message_id, service=row.service)
+        known = InboxMessage.objects.using(using).get(
+            message_id=row.message_id, service=row.service
+        )
         check_same(known, row.payload_hash, row.type)
         return known, False
     return row, True
@@ -228,7 +230,12 @@ def complete_many(completed: list[tuple[InboxMessage, Any]], *, using: str) -> N
         InboxMessage.objects.using(using)
         .filter(pk__in=[row.pk for row in rows], claim=rows[0].claim, status=Status.RUNNING)
         .update(
-            status=Status.HANDLED, payload=None, metadata=None, error="", traceback="", finished_at=Now()
+            status=Status.HANDLED,
+            payload=None,
+            metadata=None,
+            error="",
+            traceback="",
+            finished_at=Now(),
         )
     )
     if changed != len(rows):

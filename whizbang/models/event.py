@@ -28,7 +28,9 @@ class StoredEvent(models.Model):
         verbose_name_plural = _("events")
         default_permissions = ("view",)
         constraints = [
-            models.UniqueConstraint(fields=["stream", "version"], name="whizbang_event_stream_version")
+            models.UniqueConstraint(
+                fields=["stream", "version"], name="whizbang_event_stream_version"
+            )
         ]
 
     def __str__(self) -> str:

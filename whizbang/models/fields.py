@@ -24,9 +24,7 @@ class DocumentField(models.Field):  # type: ignore[type-arg]
             return "longtext"
         return "nvarchar(max)"
 
-    def from_db_value(
-        self, value: Any, expression: object, connection: BaseDatabaseWrapper
-    ) -> Any:
+    def from_db_value(self, value: Any, expression: object, connection: BaseDatabaseWrapper) -> Any:
         if value is None:
             return None
         if connection.vendor == "sqlite":

@@ -5,8 +5,6 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from whizbang.models.fields import DocumentField
-
 
 class InboxMessage(models.Model):
     """A command to handle, or handled: the queue, the receipt and the memory of known ids."""
@@ -29,7 +27,7 @@ class InboxMessage(models.Model):
     occurred_at = models.DateTimeField()
     mode = models.CharField(max_length=10)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.STORED)
-    ordering_key = models.CharField(max_length=255, null=True)
+    ordering_key = models.CharField(max_length=255, null=True)  # noqa: DJ001
     available_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True)
     attempts = models.IntegerField(default=0)
@@ -99,7 +97,7 @@ class OutboxMessage(models.Model):
     payload = models.BinaryField()  # JSON
     metadata = models.BinaryField()  # JSON
     occurred_at = models.DateTimeField()
-    ordering_key = models.CharField(max_length=255, null=True)
+    ordering_key = models.CharField(max_length=255, null=True)  # noqa: DJ001
     available_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True)
     published_at = models.DateTimeField(null=True)

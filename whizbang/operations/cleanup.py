@@ -22,10 +22,14 @@ def cleanup() -> dict[str, int]:
     using = event_store().using
     oldest = Now() - timedelta(days=settings.KEEP_HANDLED_DAYS)
     inbox = InboxMessage.objects.using(using).filter(
-        status__in=(InboxMessage.Status.HANDLED, InboxMessage.Status.EXPIRED), finished_at__lt=oldest
+        status__in=(InboxMessage.Status.HANDLED, InboxMessage.Status.EXPIRED),
+        finished_at__lt=oldest,
     )
     outbox = OutboxMessage.objects.using(using).filter(published_at__lt=oldest)
-    return {"inbox": _delete(inbox, InboxMessage, using), "outbox": _delete(outbox, OutboxMessage, using)}
+    return {
+        "inbox": _delete(inbox, InboxMessage, using),
+        "outbox": _delete(outbox, OutboxMessage, using),
+    }
 
 
 def _delete(rows, model: type[Model], using: str) -> int:  # type: ignore[no-untyped-def]

@@ -6,8 +6,8 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from whizbang.exceptions import WhizbangError
-from whizbang.models import DeadLetter, InboxMessage
 from whizbang.messaging.nudge import nudge_after_commit
+from whizbang.models import DeadLetter, InboxMessage
 from whizbang.store.event_store import event_store
 
 
@@ -32,7 +32,9 @@ def retry_dead_letter(pk: int) -> InboxMessage:
         )
         row = rows.first()
         if row is None:
-            raise WhizbangError(f"The inbox row of dead letter {pk} was cleaned up: publish it anew.")
+            raise WhizbangError(
+                f"The inbox row of dead letter {pk} was cleaned up: publish it anew."
+            )
         letter.delete()
         nudge_after_commit(using)
     return row

@@ -15,7 +15,9 @@ def retry_parked(subscription: str, *, stream: str | None = None) -> int:
     """
     found = {d.name: d for d in all_definitions(event_store())}
     if subscription not in found:
-        raise WhizbangError(f"No subscription {subscription!r}: there are {', '.join(sorted(found))}.")
+        raise WhizbangError(
+            f"No subscription {subscription!r}: there are {', '.join(sorted(found))}."
+        )
     rows = ParkedStream.objects.using(found[subscription].using).filter(subscription=subscription)
     if stream is not None:
         rows = rows.filter(stream=stream)

@@ -43,7 +43,9 @@ def find_projection(store: EventStore, name: str) -> ProjectionSubscription:
     """A rebuildable projection by its name. Raises WhizbangError with the names there are."""
     found = {d.name: d for d in all_definitions(store) if isinstance(d, ProjectionSubscription)}
     if name not in found:
-        raise WhizbangError(f"No projection {name!r}: there are {', '.join(sorted(found)) or 'none'}.")
+        raise WhizbangError(
+            f"No projection {name!r}: there are {', '.join(sorted(found)) or 'none'}."
+        )
     if not found[name].projection.is_rebuildable:
         raise WhizbangError(
             f"Projection {name!r} cannot be rebuilt: give it a clear() that empties what it wrote."
@@ -174,5 +176,3 @@ def _finish(definition: ProjectionSubscription, replay: _Replay) -> None:
     Subscription.objects.using(definition.using).filter(name=definition.name).update(
         position=replay.head, version=definition.version
     )
-
-

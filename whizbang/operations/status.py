@@ -64,7 +64,10 @@ def overview(store: EventStore | None = None) -> dict[str, Any]:
         "head": store.head(),
         "subscriptions": [asdict(status) for status in subscription_statuses(store)],
         "inbox": dict(
-            waiting.values_list("status").annotate(n=Count("id")).order_by().values_list("status", "n")
+            waiting.values_list("status")
+            .annotate(n=Count("id"))
+            .order_by()
+            .values_list("status", "n")
         ),
         "outbox": outbox.aggregate(unsent=Count("id"), oldest=Min("occurred_at")),
         "dead_letters": DeadLetter.objects.using(store.using).count(),

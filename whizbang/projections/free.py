@@ -1,7 +1,10 @@
 from __future__ import annotations
+
 from typing import Any
-from whizbang.projections.declaration import BEGINNING, declared
+
 from whizbang.messages.base import domain_of_module
+from whizbang.projections.declaration import BEGINNING, declared
+
 
 class Projection:
     delivery = "async"
@@ -9,6 +12,7 @@ class Projection:
     backfill_from: Any = BEGINNING
     using = None
     abstract = True
+
     def __init_subclass__(cls, **kw):
         super().__init_subclass__(**kw)
         cls._on = {}
@@ -18,11 +22,18 @@ class Projection:
                     cls._on.setdefault(t, []).append((name, by))
         if not cls.__dict__.get("abstract"):
             declared.append(cls)
+
     @property
-    def name(self): return f"{domain_of_module(type(self).__module__)}.{type(self).__name__}"
-    def event_types(self): return {t: [getattr(self, n) for n, _ in ms] for t, ms in self._on.items()}
+    def name(self):
+        return f"{domain_of_module(type(self).__module__)}.{type(self).__name__}"
+
+    def event_types(self):
+        return {t: [getattr(self, n) for n, _ in ms] for t, ms in self._on.items()}
+
     @property
-    def is_rebuildable(self): return hasattr(self, "clear")
+    def is_rebuildable(self):
+        return hasattr(self, "clear")
+
     def apply_batch(self, events, *, using):
         for e, m in events:
             for name, _ in self._on.get(type(e), ()):

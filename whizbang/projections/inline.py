@@ -43,7 +43,9 @@ def _reactions_to(event_type: type) -> tuple[list[Any], list[Subscriber]]:
     found = _by_type.get(event_type)
     if found is None:
         projections = [
-            p for p in declaration.instances() if p.delivery == "inline" and event_type in p.event_types()
+            p
+            for p in declaration.instances()
+            if p.delivery == "inline" and event_type in p.event_types()
         ]
         subscribers = [
             s

@@ -48,7 +48,9 @@ def send(
     Raises what the handler raises, `InvalidMessage`, `NotAuthorized`, `ConcurrencyError`.
     """
     if asyncio._get_running_loop() is not None:
-        raise WrongMode("send() was called in a running event loop: use `await whizbang.asend(...)`.")
+        raise WrongMode(
+            "send() was called in a running event loop: use `await whizbang.asend(...)`."
+        )
     envelope = prepare(
         command,
         message_id=message_id,
@@ -77,7 +79,9 @@ def query(
     Raises `RemoteQuery` for a query of another service's domain.
     """
     if asyncio._get_running_loop() is not None:
-        raise WrongMode("query() was called in a running event loop: use `await whizbang.aquery(...)`.")
+        raise WrongMode(
+            "query() was called in a running event loop: use `await whizbang.aquery(...)`."
+        )
     envelope = prepare(
         message,
         message_id=message_id,
@@ -156,6 +160,7 @@ def publish_batch(
             except (WhizbangError, TypeError, ValueError) as exc:
                 receipt.reject(index, exc)
         store_batch(checked, receipt)
+    receipt.rejected.sort(key=lambda item: item.index)
     return receipt
 
 

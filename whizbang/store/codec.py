@@ -48,5 +48,3 @@ def codec(cls: type[base.Message], serializer: Serializer) -> Codec:
     if found is None:
         found = _codecs[key] = Codec(cls, serializer)
     return found
-
-

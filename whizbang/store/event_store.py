@@ -92,7 +92,12 @@ class EventStore:
     ) -> Iterator[Recorded]:
         """Events of one stream with after < version <= until, recorded at or before `as_of`."""
         rows = self.driver.read_stream(
-            stream, after=after, until=until, as_of=as_instant(as_of), backwards=backwards, limit=limit
+            stream,
+            after=after,
+            until=until,
+            as_of=as_instant(as_of),
+            backwards=backwards,
+            limit=limit,
         )
         return map(self.decode, rows)
 
@@ -226,7 +231,9 @@ def _names_of(types: Iterable[type[Event] | str]) -> list[str]:
 
 def stored_names(types: Iterable[type[Message]]) -> frozenset[str]:
     """All names under which these types may stand in the log."""
-    return frozenset(n for t in types for n in (t.__whizbang__.type_name, *t.__whizbang__.alias_names))
+    return frozenset(
+        n for t in types for n in (t.__whizbang__.type_name, *t.__whizbang__.alias_names)
+    )
 
 
 _stores: dict[str, EventStore] = {}

@@ -130,5 +130,3 @@ class Engine:
         if holder is None:
             holder = self._leases[using] = LeaseHolder(self._owner, using=using)
         return holder
-
-

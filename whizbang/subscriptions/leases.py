@@ -42,15 +42,19 @@ class LeaseHolder:
         self._held.clear()
 
     def _renew(self, name: str, epoch: int) -> int | None:
-        changed = self._rows(name).filter(owner=self.owner, epoch=epoch).update(expires_at=_expiry())
+        changed = (
+            self._rows(name).filter(owner=self.owner, epoch=epoch).update(expires_at=_expiry())
+        )
         return epoch if changed else None
 
     def _take(self, name: str) -> int | None:
         with transaction.atomic(using=self._using):
             Lease.objects.using(self._using).bulk_create([Lease(name=name)], ignore_conflicts=True)
             free = Q(owner="") | Q(owner=self.owner) | Q(expires_at__lt=Now())
-            changed = self._rows(name).filter(free).update(
-                owner=self.owner, epoch=F("epoch") + 1, expires_at=_expiry()
+            changed = (
+                self._rows(name)
+                .filter(free)
+                .update(owner=self.owner, epoch=F("epoch") + 1, expires_at=_expiry())
             )
             if not changed:
                 return None

@@ -54,7 +54,9 @@ class SubscriptionRunner:
     def run(self, rows: Sequence[StoredRow], upto: int) -> int:
         """Apply the wanted ones among `rows` and move the checkpoint to `upto`; gives their number."""
         names = self.definition.type_names
-        wanted = [r for r in rows if r.position > self.position and (names is None or r.type in names)]
+        wanted = [
+            r for r in rows if r.position > self.position and (names is None or r.type in names)
+        ]
         if not wanted:
             self._move_idle(upto)
             return 0
@@ -64,7 +66,8 @@ class SubscriptionRunner:
             raise
         except Exception:
             logger.info(
-                "Subscription batch failed, going event by event subscription=%s", self.definition.name
+                "Subscription batch failed, going event by event subscription=%s",
+                self.definition.name,
             )
             self._apply_one_by_one(wanted, upto)
         self.position = self._stored_position = upto

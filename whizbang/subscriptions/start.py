@@ -10,7 +10,7 @@ from django.db import transaction
 
 from whizbang.drivers.stores.base import LogFilter
 from whizbang.exceptions import WhizbangError
-from whizbang.models import StoreHead, StoredEvent, Subscription
+from whizbang.models import StoredEvent, StoreHead, Subscription
 from whizbang.projections.declaration import BEGINNING, LIVE
 from whizbang.store.event_store import EventStore, as_instant
 from whizbang.subscriptions.definition import SubscriptionDefinition

@@ -1,8 +1,23 @@
-"""What users' tests need: Scenario for aggregates, drain for everything that waits."""
+"""What users' tests need: Scenario for aggregates, drain for everything that waits.
+
+Imported when first used: pytest loads the plugin beside it before Django is set up.
+"""
 
 from __future__ import annotations
 
-from whizbang.testing.draining import DrainCounts, drain
-from whizbang.testing.scenario import Scenario
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["DrainCounts", "Scenario", "drain"]
+if TYPE_CHECKING:
+    from whizbang.testing.draining import DrainCounts as DrainCounts
+    from whizbang.testing.draining import drain as drain
+    from whizbang.testing.scenario import Scenario as Scenario
+
+_HOMES = {"DrainCounts": "draining", "drain": "draining", "Scenario": "scenario"}
+__all__ = ["DrainCounts", "Scenario", "drain"]  # noqa: F822
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'whizbang.testing' has no attribute {name!r}")
+    return getattr(import_module(f"whizbang.testing.{_HOMES[name]}"), name)

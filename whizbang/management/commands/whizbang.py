@@ -62,7 +62,9 @@ class Command(BaseCommand):
         self.stdout.write(f"Worker {worker.name} started.")
         counts = worker.run(until_idle=options["until_idle"], max_seconds=options["max_seconds"])
         self.stdout.write(
-            self.style.SUCCESS("Worker stopped: " + ", ".join(f"{n} {k}" for k, n in counts.items()))
+            self.style.SUCCESS(
+                "Worker stopped: " + ", ".join(f"{n} {k}" for k, n in counts.items())
+            )
         )
 
     def _status(self, options: dict[str, Any]) -> None:
@@ -99,17 +101,23 @@ class Command(BaseCommand):
                 fields |= {"occurred_at": row.occurred_at, "data": payload}
                 self.stdout.write(json.dumps(fields, default=str))
             else:
-                self.stdout.write(f"{row.version:5} {row.occurred_at:%Y-%m-%d %H:%M:%S} {row.type} {payload}")
+                self.stdout.write(
+                    f"{row.version:5} {row.occurred_at:%Y-%m-%d %H:%M:%S} {row.type} {payload}"
+                )
 
     def _rebuild(self, options: dict[str, Any]) -> None:
         run = request_rebuild(
             options["projection"], requested_by="command line", reason=options["reason"]
         )
         if not options["now"]:
-            self.stdout.write(f"Rebuild {run.pk} of {run.projection} is requested; a worker does it.")
+            self.stdout.write(
+                f"Rebuild {run.pk} of {run.projection} is requested; a worker does it."
+            )
             return
         done = rebuild(event_store(), run)
-        self.stdout.write(self.style.SUCCESS(f"Rebuilt {done.projection} from {done.events} events."))
+        self.stdout.write(
+            self.style.SUCCESS(f"Rebuilt {done.projection} from {done.events} events.")
+        )
 
     def _retry(self, options: dict[str, Any]) -> None:
         count = retry_parked(options["subscription"], stream=options["stream"])

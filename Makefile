@@ -1,0 +1,121 @@
+# Every target makes the environment it needs. A stamp in it makes the next run quick: it is brought up to
+# date only when pyproject.toml or a requirements file changed. `make clean` removes all of them.
+
+PYTHON ?= $(shell .ci/find-python)
+PYTEST_ARGS ?=
+DEMO_ARGS ?=
+SOAK_SECONDS ?= 600
+
+# Other supported Pythons, run where the machine has them: 3.12 on the newest Django that every extra
+# allows, 3.13 on the newest Django there is.
+VERSION = $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+OTHER_VERSIONS = $(foreach version,$(filter-out $(VERSION),3.12 3.13),$(if $(shell .ci/find-python $(version)),$(version)))
+REQUIREMENTS_3.12 = requirements/test.txt
+REQUIREMENTS_3.13 = requirements/test-newest-django.txt
+
+DECLARED := pyproject.toml $(wildcard requirements/*.txt)
+DEMO := .venv
+TEST := .venvs/test
+LINT := .venvs/lint
+PACKAGE := .venvs/package
+WHEELS := build/wheels
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.SECONDARY:
+.PHONY: help demo test test-sqlite test-postgres test-versions soak package clean \
+	lint lint-style lint-types lint-imports lint-migrations
+
+help:
+	@echo "make demo      the example shop with real orders, on SQLite, served at a local address"
+	@echo "make test      the suite on SQLite, on PostgreSQL where it answers, and on every other Python found"
+	@echo "make lint      ruff, mypy, pyright, import-linter, makemigrations --check"
+	@echo "make package   the built wheel in a clean environment, in a project made from the README's lines"
+	@echo "make soak      the tests that need minutes under load"
+	@echo "make clean     remove environments, builds and caches"
+	@echo "Variables: PYTHON, PYTEST_ARGS, DEMO_ARGS, SOAK_SECONDS"
+
+# $(call install,environment,python,arguments of pip install)
+define install
+	@echo "Setting up $(1)"
+	@test -n "$(2)"
+	@test -x $(1)/bin/python || $(2) -m venv --clear $(1)
+	@$(1)/bin/python -m pip install -qq --upgrade pip
+	@$(1)/bin/python -m pip install -qq $(3)
+	@touch $(1)/.stamp
+endef
+
+$(DEMO)/.stamp: $(DECLARED)
+	$(call install,$(DEMO),$(PYTHON),-r requirements/base.txt)
+	@$(DEMO)/bin/python -m pip install -qq --no-deps -r requirements/demo-data.txt
+
+$(TEST)/.stamp: $(DECLARED)
+	$(call install,$(TEST),$(PYTHON),-r requirements/test.txt)
+
+$(LINT)/.stamp: $(DECLARED)
+	$(call install,$(LINT),$(PYTHON),-r requirements/dev.txt)
+
+.venvs/test-%/.stamp: $(DECLARED)
+	$(call install,.venvs/test-$*,$(shell .ci/find-python $*),--upgrade -r $(REQUIREMENTS_$*))
+
+$(PACKAGE)/.stamp:
+	$(call install,$(PACKAGE),$(PYTHON),wheel)
+
+demo: $(DEMO)/.stamp
+	$(DEMO)/bin/python manage.py demo $(DEMO_ARGS)
+
+# $(call pytest,environment,database,more arguments)
+pytest = WHIZBANG_TEST_DB=$(2) $(1)/bin/python -m pytest $(3) $(PYTEST_ARGS)
+
+test: test-sqlite test-postgres test-versions
+
+test-sqlite: $(TEST)/.stamp
+	@echo "== Tests: $(shell $(TEST)/bin/python --version), SQLite"
+	$(call pytest,$(TEST),sqlite)
+
+# With CI=true the run starts in any case, and fails when the server is missing.
+test-postgres: $(TEST)/.stamp
+	@echo "== Tests: $(shell $(TEST)/bin/python --version), PostgreSQL"
+	@if [ "$$CI" = true ] || $(TEST)/bin/python -m tests.services postgres; then \
+		$(call pytest,$(TEST),postgres); \
+	fi
+
+test-versions: $(addprefix test-,$(OTHER_VERSIONS))
+
+test-3.%: .venvs/test-3.%/.stamp
+	@echo "== Tests: $(shell .venvs/test-3.$*/bin/python --version), SQLite"
+	$(call pytest,.venvs/test-3.$*,sqlite)
+
+soak: $(TEST)/.stamp
+	WHIZBANG_SOAK_SECONDS=$(SOAK_SECONDS) $(call pytest,$(TEST),sqlite,-m soak)
+	@if $(TEST)/bin/python -m tests.services postgres; then \
+		WHIZBANG_SOAK_SECONDS=$(SOAK_SECONDS) $(call pytest,$(TEST),postgres,-m soak); \
+	fi
+
+lint: lint-style lint-types lint-imports lint-migrations
+
+lint-style: $(LINT)/.stamp
+	$(LINT)/bin/ruff check
+	$(LINT)/bin/ruff format --check
+
+# Two checkers, because users have either: pyright reads the example as an editor would.
+lint-types: $(LINT)/.stamp
+	$(LINT)/bin/mypy
+	$(LINT)/bin/pyright --pythonpath $(LINT)/bin/python
+
+lint-imports: $(LINT)/.stamp
+	$(LINT)/bin/lint-imports
+
+# The second run covers the apps that only tests use.
+lint-migrations: $(LINT)/.stamp
+	$(LINT)/bin/python manage.py makemigrations --check --dry-run
+	$(LINT)/bin/python manage.py makemigrations --check --dry-run --settings tests.settings
+
+# Needs nothing but pip in its own environment: the project under test gets another, clean one.
+package: $(PACKAGE)/.stamp
+	@rm -rf $(WHEELS)
+	$(PACKAGE)/bin/python -m tests.packaging.fresh_project --wheels $(WHEELS)
+
+clean:
+	rm -rf .venv .venvs build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

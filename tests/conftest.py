@@ -1,0 +1,70 @@
+"""Which database and which servers a test runs on.
+
+A test says what it needs by a marker (`requires_postgres`, `requires_sqlite`, `requires_redis`). Where a
+server is missing its tests are skipped and say so; with CI=true they fail instead.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from tests.services import REDIS_URL, SERVICES, must_answer
+
+
+def demand(service: str) -> None:
+    """Skip the test when a server is missing; fail it in CI."""
+    if SERVICES[service].answers():
+        return
+    if must_answer():
+        pytest.fail(SERVICES[service].absence, pytrace=False)
+    pytest.skip(SERVICES[service].absence)
+
+
+def demand_database() -> None:
+    """Demand the server of the chosen database; SQLite has none."""
+    if settings.DATABASE_KIND in SERVICES:
+        demand(settings.DATABASE_KIND)
+
+
+def pytest_report_header() -> str:
+    return f"database: {settings.DATABASE_KIND}"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for kind in ("sqlite", "postgres"):
+        if item.get_closest_marker(f"requires_{kind}"):
+            if settings.DATABASE_KIND != kind:
+                pytest.skip(f"runs with WHIZBANG_TEST_DB={kind}")
+            demand_database()
+    if item.get_closest_marker("requires_redis"):
+        demand("redis")
+
+
+@pytest.fixture(scope="session")
+def database_server() -> None:
+    demand_database()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(database_server: None, django_db_setup: None) -> None:
+    """pytest-django's own, but only once the server is known to be there."""
+
+
+@pytest.fixture
+def redis_url() -> str:
+    """Every run shares this database: use keys that begin with `settings.RUN_ID`, and remove them."""
+    return REDIS_URL
+
+
+@pytest.fixture
+def child_environment(transactional_db: None) -> dict[str, str]:
+    """The environment for a process that a test starts, so that it works on the test's database."""
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "WHIZBANG_TEST_DB_NAME": str(connection.settings_dict["NAME"]),
+    }

@@ -1,0 +1,111 @@
+"""Settings of the suite; WHIZBANG_TEST_DB chooses the database: sqlite (the default) or postgres.
+
+Every run has databases of its own, named by RUN_ID, so that runs may overlap. A process that a test starts
+finds the test's database by WHIZBANG_TEST_DB_NAME (the fixture `child_environment` sets it).
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from tests.services import REDIS_URL, SERVICES
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+RUN_ID = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")[:8] or str(os.getpid())
+DATABASE_KIND = os.environ.get("WHIZBANG_TEST_DB", "sqlite")
+
+
+def describe_sqlite(name: str) -> dict[str, Any]:
+    """A file, never :memory:, so that threads and processes of a test share it as they would in production."""
+    folder = BASE_DIR / "build" / "test-databases"
+    folder.mkdir(parents=True, exist_ok=True)
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": os.environ.get("WHIZBANG_TEST_DB_NAME", folder / f"{name}.sqlite3"),
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        },
+        "TEST": {"NAME": folder / f"test_{name}_{RUN_ID}.sqlite3"},
+    }
+
+
+def describe_postgres(name: str) -> dict[str, Any]:
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": os.environ.get("WHIZBANG_TEST_DB_NAME", "postgres"),
+        "HOST": SERVICES["postgres"].host,
+        "PORT": SERVICES["postgres"].port,
+        "USER": os.environ.get("PGUSER", "postgres"),
+        "PASSWORD": os.environ.get("PGPASSWORD", ""),
+        "TEST": {"NAME": f"test_{name}_{RUN_ID}"},
+    }
+
+
+DESCRIPTIONS = {"sqlite": describe_sqlite, "postgres": describe_postgres}
+if DATABASE_KIND not in DESCRIPTIONS:
+    raise ImproperlyConfigured(
+        f"WHIZBANG_TEST_DB is {DATABASE_KIND!r}: choose one of {', '.join(DESCRIPTIONS)}."
+    )
+DATABASES = {"default": DESCRIPTIONS[DATABASE_KIND]("whizbang")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+SECRET_KEY = "for the tests only"
+ALLOWED_HOSTS = ["*"]
+USE_TZ = True
+TIME_ZONE = "UTC"
+ROOT_URLCONF = "tests.urls"
+STATIC_URL = "static/"
+# Tests make many users, and none of their passwords is a secret.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "whizbang",
+    "whizbang_admin",
+    "projects.example.orders",
+    "projects.example.inventory",
+    "projects.example.payments",
+    "projects.example.shipping",
+    "tests.shop",
+]
+# Absent where the newest Django is tested, which it refuses.
+if find_spec("django_celery_beat"):
+    INSTALLED_APPS.append("django_celery_beat")
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+CELERY_BROKER_URL = REDIS_URL
+
+WHIZBANG: dict[str, Any] = {}
