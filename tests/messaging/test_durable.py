@@ -115,7 +115,9 @@ def test_batch_runs_in_one_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     plain = InboxProcessor._handle_batch
     monkeypatch.setattr(
-        InboxProcessor, "_handle_batch", lambda self, rows: (sizes.append(len(rows)), plain(self, rows))
+        InboxProcessor,
+        "_handle_batch",
+        lambda self, rows: (sizes.append(len(rows)), plain(self, rows)),
     )
     whizbang.publish_batch(OpenOrder(order_id=f"b{i}") for i in range(20))
     InboxProcessor(whizbang.event_store()).run_once()
@@ -124,7 +126,11 @@ def test_batch_runs_in_one_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("modes", "status"),
-    [({}, "handled"), ({"shop": "durable"}, "stored"), ({"shop.OpenOrder": "inline", "shop": "durable"}, "handled")],
+    [
+        ({}, "handled"),
+        ({"shop": "durable"}, "stored"),
+        ({"shop.OpenOrder": "inline", "shop": "durable"}, "handled"),
+    ],
 )
 def test_dispatch_runs_as_configured(modes: dict[str, str], status: str) -> None:
     with override_settings(WHIZBANG={"MODES": modes}):

@@ -186,7 +186,9 @@ def test_command_costs_no_more_statements_than_by_hand() -> None:
     """Savepoint, read stream, append, read row, write row, release: nothing else."""
     open_order()
     open_order("2")
-    with CaptureQueriesContext(connection, ) as captured:
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
         open_order("3")
     statements = [q["sql"] for q in captured if "SAVEPOINT" not in q["sql"]]
     assert len(statements) == 4, statements

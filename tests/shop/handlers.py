@@ -78,6 +78,4 @@ def hear_opened(event: OrderOpened, context: Context) -> None:
 @subscribes(OrderOpened, delivery="inline")
 def note_vip(event: OrderOpened, context: Context) -> None:
     if event.customer_id == "vip":
-        context.load(Order, event.order_id).record(
-            OrderNoted(order_id=event.order_id, text="vip")
-        )
+        context.load(Order, event.order_id).record(OrderNoted(order_id=event.order_id, text="vip"))

@@ -175,4 +175,5 @@ def shared_defaults(cls: type[Aggregate]) -> Iterator[str]:
 
 def _is_immutable(value: Any) -> bool:
     """Enums, Decimals, dates and frozen values hash by content; plain objects hash by identity."""
-    return type(value).__hash__ is not object.__hash__
+    method: Any = type(value).__hash__
+    return method is not object.__hash__

@@ -69,7 +69,7 @@ class UnitOfWork:
                 f"Stream {stream!r} is loaded as {type(known).__name__} already: "
                 f"one stream belongs to one aggregate class, not to {aggregate_type.__name__} too."
             )
-        return known  # type: ignore[return-value]
+        return known
 
     def record(self, stream: str, event: Event, aggregate: Aggregate | None = None) -> None:
         """Keep an event for the append, caused by the message that is being handled."""

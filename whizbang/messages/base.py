@@ -112,7 +112,7 @@ class MessageMeta(msgspec.StructMeta):
         if kind or name in _KINDS:
             strict = (kind or _KINDS[name]) in ("command", "query")
             config.setdefault("forbid_unknown_fields", strict)
-        cls = super().__new__(mcls, name, bases, namespace, **config)
+        cls: Any = super().__new__(mcls, name, bases, namespace, **config)
         is_root = namespace.get("__module__") == __name__
         cls.__whizbang__ = MessageInfo(cls, _KINDS.get(name, "") if is_root else kind)
         if kind and not is_root:

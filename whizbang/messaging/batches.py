@@ -27,7 +27,7 @@ _OPEN = (
 class RejectedItem(NamedTuple):
     """A message of a batch that was not stored."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, on purpose
     error: Exception
 
 

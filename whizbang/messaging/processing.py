@@ -7,6 +7,7 @@ import random
 import traceback
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 from django.db import connections, transaction
@@ -88,7 +89,7 @@ class InboxProcessor:
                 self._mark_claimed(rows)
         return rows
 
-    def _earlier_of_same_key(self):  # type: ignore[no-untyped-def]
+    def _earlier_of_same_key(self) -> Any:
         """A key is held by its earliest message until that is handled; a dead one parks the key."""
         return self._rows().filter(
             service=OuterRef("service"),
@@ -213,10 +214,10 @@ class InboxProcessor:
                     **story,
                 )
 
-    def _claimed(self, row: InboxMessage):  # type: ignore[no-untyped-def]
+    def _claimed(self, row: InboxMessage) -> Any:
         return self._rows().filter(pk=row.pk, claim=row.claim, status=Status.RUNNING)
 
-    def _rows(self):  # type: ignore[no-untyped-def]
+    def _rows(self) -> Any:
         return InboxMessage.objects.using(self.using)
 
 

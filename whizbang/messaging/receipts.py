@@ -167,7 +167,7 @@ def open_receipt(envelope: Envelope) -> tuple[InboxMessage, bool]:
         known = InboxMessage.objects.using(using).get(
             message_id=row.message_id, service=row.service
         )
-        check_same(known, row.payload_hash, row.type)
+        check_same(known, bytes(row.payload_hash), row.type)
         return known, False
     return row, True
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
@@ -37,7 +39,7 @@ class Relay:
     def close(self) -> None:
         self._leases.release_all()
 
-    def _unsent(self):  # type: ignore[no-untyped-def]
+    def _unsent(self) -> Any:
         rows = OutboxMessage.objects.using(self.store.using)
         return rows.filter(published_at__isnull=True).order_by("id")
 

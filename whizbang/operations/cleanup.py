@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from django.db.models import Model
 from django.db.models.functions import Now
@@ -32,7 +33,7 @@ def cleanup() -> dict[str, int]:
     }
 
 
-def _delete(rows, model: type[Model], using: str) -> int:  # type: ignore[no-untyped-def]
+def _delete(rows: Any, model: type[Model], using: str) -> int:
     total = 0
     while pks := list(rows.values_list("pk", flat=True)[:_STEP_ROWS]):
         total += model._default_manager.using(using).filter(pk__in=pks).delete()[0]

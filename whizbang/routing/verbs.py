@@ -312,12 +312,12 @@ def _own(
 
 async def asend(command: Command[R] | Envelope, **keywords: Any) -> R:
     """See send()."""
-    return await sync_to_async(send)(command, **keywords)  # type: ignore[return-value]
+    return await sync_to_async(send)(command, **keywords)
 
 
 async def aquery(message: Query[R] | Envelope, **keywords: Any) -> R:
     """See query()."""
-    return await sync_to_async(query)(message, **keywords)  # type: ignore[return-value]
+    return await sync_to_async(query)(message, **keywords)
 
 
 async def apublish(command: Command[Any] | Envelope, **keywords: Any) -> Receipt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Q
@@ -60,9 +61,9 @@ class LeaseHolder:
                 return None
             return int(self._rows(name).values_list("epoch", flat=True).get())
 
-    def _rows(self, name: str):  # type: ignore[no-untyped-def]
+    def _rows(self, name: str) -> Any:
         return Lease.objects.using(self._using).filter(name=name)
 
 
-def _expiry():  # type: ignore[no-untyped-def]
+def _expiry() -> Any:
     return Now() + timedelta(seconds=settings.LEASE_SECONDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import OperationalError, transaction
 
@@ -176,5 +177,5 @@ class SubscriptionRunner:
         )
         return list(rows)
 
-    def _rows(self):  # type: ignore[no-untyped-def]
+    def _rows(self) -> Any:
         return Subscription.objects.using(self.definition.using).filter(name=self.definition.name)

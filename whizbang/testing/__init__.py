@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from whizbang.testing.scenario import Scenario as Scenario
 
 _HOMES = {"DrainCounts": "draining", "drain": "draining", "Scenario": "scenario"}
-__all__ = ["DrainCounts", "Scenario", "drain"]  # noqa: F822
+__all__ = ["DrainCounts", "Scenario", "drain"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,37 +4,40 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='CustomerTotal',
+            name="CustomerTotal",
             fields=[
-                ('customer_id', models.CharField(max_length=60, primary_key=True, serialize=False)),
-                ('orders', models.IntegerField(default=0)),
+                ("customer_id", models.CharField(max_length=60, primary_key=True, serialize=False)),
+                ("orders", models.IntegerField(default=0)),
             ],
             options={
-                'permissions': [('close_everything', 'Can close everything')],
+                "permissions": [("close_everything", "Can close everything")],
             },
         ),
         migrations.CreateModel(
-            name='Heard',
+            name="Heard",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('text', models.CharField(max_length=200)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("text", models.CharField(max_length=200)),
             ],
         ),
         migrations.CreateModel(
-            name='OrderSummary',
+            name="OrderSummary",
             fields=[
-                ('order_id', models.CharField(max_length=60, primary_key=True, serialize=False)),
-                ('status', models.CharField(default='', max_length=20)),
-                ('total', models.DecimalField(decimal_places=2, default=0, max_digits=12)),
-                ('notes', models.IntegerField(default=0)),
+                ("order_id", models.CharField(max_length=60, primary_key=True, serialize=False)),
+                ("status", models.CharField(default="", max_length=20)),
+                ("total", models.DecimalField(decimal_places=2, default=0, max_digits=12)),
+                ("notes", models.IntegerField(default=0)),
             ],
         ),
     ]

@@ -17,7 +17,7 @@ class JsonSerializer(Serializer):
     content_type = "application/json"
 
     def __init__(self) -> None:
-        self.encode = msgspec.json.Encoder(enc_hook=encode_hook).encode  # type: ignore[method-assign]
+        self.encode = msgspec.json.Encoder(enc_hook=encode_hook).encode  # type: ignore[method-assign,assignment]
 
     def encode(self, value: Any) -> bytes:
         return msgspec.json.encode(value, enc_hook=encode_hook)

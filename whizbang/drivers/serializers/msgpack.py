@@ -17,7 +17,7 @@ class MsgpackSerializer(Serializer):
     content_type = "application/msgpack"
 
     def __init__(self) -> None:
-        self.encode = msgspec.msgpack.Encoder(enc_hook=encode_hook).encode  # type: ignore[method-assign]
+        self.encode = msgspec.msgpack.Encoder(enc_hook=encode_hook).encode  # type: ignore[method-assign,assignment]
 
     def encode(self, value: Any) -> bytes:
         return msgspec.msgpack.encode(value, enc_hook=encode_hook)

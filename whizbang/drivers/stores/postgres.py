@@ -108,7 +108,8 @@ class PostgresStore(RelationalStore):
     def _fetch_places(self, sql: str, params: Any) -> list[tuple[int, datetime]]:
         with self.connection.cursor() as cursor:
             cursor.execute(sql, params)
-            return cursor.fetchall()
+            places: list[tuple[int, datetime]] = cursor.fetchall()
+        return places
 
     def _as_conflict(
         self, exc: DatabaseError, ordered: Sequence[RowsOfStream], bases: dict[str, int]

@@ -163,9 +163,7 @@ def _to_text(value: datetime) -> str:
 
 
 def _stored(row: tuple[Any, ...]) -> StoredRow:
-    *plain, occurred_at, recorded_at = row
-    return StoredRow(
-        *plain,
-        datetime.fromisoformat(occurred_at).replace(tzinfo=UTC),
-        datetime.fromisoformat(recorded_at).replace(tzinfo=UTC),
+    occurred_at, recorded_at = (
+        datetime.fromisoformat(text).replace(tzinfo=UTC) for text in row[-2:]
     )
+    return StoredRow._make((*row[:-2], occurred_at, recorded_at))

@@ -1,0 +1,1 @@
+"""Reserving what was ordered."""

@@ -1,0 +1,1 @@
+"""Taking orders, and the figures about them."""

@@ -1,0 +1,1 @@
+"""Charging what was reserved."""

@@ -1,0 +1,1 @@
+"""Shipping what was paid."""
