@@ -153,7 +153,8 @@ def check_subscriptions(app_configs: Any, **kwargs: Any) -> list[checks.CheckMes
                     id="whizbang.E040",
                 )
             )
-    for item in (*projections, *registry.subscribers):
+    declared: list[Any] = [*projections, *registry.subscribers]
+    for item in declared:
         if item.delivery not in _DELIVERIES:
             found.append(
                 checks.Error(

@@ -9,7 +9,6 @@ from django.http import HttpRequest
 
 from projects.example.orders.models import Customer, SalesDay, TrackedOrder
 
-
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]  # generic for type checkers only
 else:
