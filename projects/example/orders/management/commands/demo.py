@@ -97,7 +97,7 @@ def find_free_port(first: int) -> int:
             except OSError:
                 continue
             return port
-    raise CommandError(f"No port from {first} to {port} is free: give another one with --port.")
+    raise CommandError(f"No port from {first} on is free: give another one with --port.")
 
 
 def serve(address: str) -> NoReturn:

@@ -1,0 +1,3 @@
+"""The operations console inside the Django admin."""
+
+from __future__ import annotations
