@@ -24,7 +24,7 @@ WHEELS := build/wheels
 .NOTPARALLEL:
 .SECONDARY:
 .PHONY: help demo test test-sqlite test-postgres test-versions soak package clean \
-	lint lint-style lint-types lint-imports lint-migrations
+	lint lint-style lint-mypy lint-pyright lint-imports lint-migrations
 
 help:
 	@echo "make demo      the example shop with real orders, on SQLite, served at a local address"
@@ -92,15 +92,17 @@ soak: $(TEST)/.stamp
 		WHIZBANG_SOAK_SECONDS=$(SOAK_SECONDS) $(call pytest,$(TEST),postgres,-m soak); \
 	fi
 
-lint: lint-style lint-types lint-imports lint-migrations
+lint: lint-style lint-mypy lint-pyright lint-imports lint-migrations
 
 lint-style: $(LINT)/.stamp
 	$(LINT)/bin/ruff check
 	$(LINT)/bin/ruff format --check
 
-# Two checkers, because users have either: pyright reads the example as an editor would.
-lint-types: $(LINT)/.stamp
+# Two type checkers, because users have either; pyright reads the example as an editor would.
+lint-mypy: $(LINT)/.stamp
 	$(LINT)/bin/mypy
+
+lint-pyright: $(LINT)/.stamp
 	$(LINT)/bin/pyright --pythonpath $(LINT)/bin/python
 
 lint-imports: $(LINT)/.stamp

@@ -28,7 +28,7 @@ class ParkedStreamAdmin(ReadOnlyAdmin):
     actions = ("retry",)
 
     def has_rebuild_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("whizbang.rebuild_subscription")  # type: ignore[union-attr]
+        return request.user.has_perm("whizbang.rebuild_subscription")
 
     @admin.action(description=_("Retry selected parked streams"), permissions=["rebuild"])
     def retry(self, request: HttpRequest, queryset: Any) -> None:

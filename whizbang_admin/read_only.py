@@ -24,7 +24,7 @@ class BoundedPaginator(_Paginator):
     """Counts rows up to a bound: counting all of a big table would take longer than showing a page."""
 
     @cached_property
-    def count(self) -> int:  # type: ignore[override]
+    def count(self) -> int:
         rows: Any = self.object_list
         return len(rows.order_by().values_list("pk")[:_MOST_COUNTED])
 

@@ -37,7 +37,7 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> Any:
         """Read the state of all once a page, not once a row."""
         self._statuses: dict[str, SubscriptionStatus] = {s.name: s for s in subscription_statuses()}
-        self._may_rebuild = request.user.has_perm(_PERMISSION)  # type: ignore[union-attr]
+        self._may_rebuild = request.user.has_perm(_PERMISSION)
         return super().get_queryset(request)
 
     @admin.display(description=_("lag in events"))
@@ -72,7 +72,7 @@ class SubscriptionAdmin(ReadOnlyAdmin):
 
     def rebuild_view(self, request: HttpRequest, name: str) -> HttpResponseBase:
         """Says in numbers what a rebuild will do, and asks for it on POST."""
-        if not request.user.has_perm(_PERMISSION):  # type: ignore[union-attr]
+        if not request.user.has_perm(_PERMISSION):
             raise PermissionDenied
         store = event_store()
         try:
@@ -98,7 +98,7 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     def _start(self, request: HttpRequest, name: str, reason: str) -> HttpResponseBase:
         run = request_rebuild(name, requested_by=request.user.get_username(), reason=reason)
         LogEntry.objects.create(
-            user_id=request.user.pk,
+            user_id=request.user.pk or 0,
             content_type=ContentType.objects.get_for_model(Subscription),
             object_id=name,
             object_repr=name[:200],

@@ -140,9 +140,9 @@ class Envelope:
 
 
 def envelope(
-    message: Message,
+    message: Any,
     *,
-    message_id: UUID | None = None,
+    message_id: Any = None,
     occurred_at: datetime | None = None,
     user: Any = None,
     ordering_key: str | None = None,

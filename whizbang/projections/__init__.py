@@ -1,3 +1,3 @@
-"""Read models."""
+"""Read models: what they declare, how their rows are folded and written."""
 
 from __future__ import annotations

@@ -1,66 +1,66 @@
-"""Projections of free form: any code that follows events."""
+"""Projections in free form: any code that keeps what it writes up to date."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 from whizbang.messages.base import Event, domain_of_module
-from whizbang.projections.declaration import BEGINNING, declared
-from whizbang.store.event_store import Recorded
+from whizbang.messages.metadata import Metadata
+from whizbang.projections.declaration import BEGINNING, By, collect_reactions, declared
+
+Recorded = tuple[Any, Metadata]
 
 
 class Projection:
-    """Follows events and writes a read model by any ORM code.
+    """Reacts to events with methods marked by @on, called as method(event, meta).
 
-    `delivery`: "async" (a worker, after the commit) or "inline" (in the events' transaction).
-    `version`: raise it when the code changes meaning; status then says "needs rebuild".
-    `using`: alias of the database it writes to; None is the store's. It can be rebuilt when it has a
-    `clear()` that removes all that it wrote. A class with `abstract = True` is a base for others.
+    With `clear(self)`, which empties what it wrote, it can be rebuilt. A class that says
+    `abstract = True` itself is a base for others and is not run.
     """
 
-    delivery: ClassVar[str] = "async"
-    version: ClassVar[int] = 1
-    backfill_from: ClassVar[Any] = BEGINNING
-    using: ClassVar[str | None] = None
+    delivery: ClassVar[str] = "async"  # or "inline": in the transaction of the event
+    version: ClassVar[int] = 1  # raise it when the code changes meaning
+    backfill_from: ClassVar[Any] = BEGINNING  # LIVE, a position, or a datetime (recorded)
+    using: ClassVar[str | None] = None  # database alias; None is that of the default store
     abstract: ClassVar[bool] = True
+    needs_keys: ClassVar[bool] = False  # must every @on say `by`?
+    reactions: ClassVar[dict[type[Event], list[tuple[str, By]]]] = {}
 
-    methods: ClassVar[dict[type[Event], list[tuple[str, Any]]]] = {}  # (method's name, by)
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        cls.methods = _collect_methods(cls)
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.reactions = collect_reactions(cls)
         if not cls.__dict__.get("abstract", False):
+            cls.abstract = False
             declared.append(cls)
+
+    @classmethod
+    def own_problems(cls) -> Iterator[str]:
+        """What this kind of projection finds wrong with a class, beyond its events."""
+        return iter(())
 
     @property
     def name(self) -> str:
-        """Name of the subscription: the domain and the class."""
+        """The subscription's name, under which its checkpoint is kept."""
         return f"{domain_of_module(type(self).__module__)}.{type(self).__name__}"
 
     @property
     def is_rebuildable(self) -> bool:
-        return hasattr(self, "clear")
+        return callable(getattr(self, "clear", None))
 
-    def event_types(self) -> set[type[Event]]:
-        return set(self.methods)
+    def event_types(self) -> dict[type[Event], list[Callable[..., Any]]]:
+        return {
+            event_type: [getattr(self, name) for name, _ in pairs]
+            for event_type, pairs in self.reactions.items()
+        }
+
+    @cached_property
+    def _methods(self) -> dict[type[Event], list[Callable[..., Any]]]:
+        return self.event_types()
 
     def apply_batch(self, events: Sequence[Recorded], *, using: str) -> None:
-        """Apply events in order, in the caller's transaction."""
-        for recorded in events:
-            for name, _ in self.methods.get(type(recorded.event), ()):
-                getattr(self, name)(recorded.event, recorded.meta)
-
-    @classmethod
-    def model_problems(cls) -> Iterator[str]:
-        return iter(())
-
-
-def _collect_methods(cls: type[Projection]) -> dict[type[Event], list[tuple[str, Any]]]:
-    """Methods by event type; a method that a subclass overrides counts once."""
-    found: dict[type[Event], list[tuple[str, Any]]] = {}
-    names = dict.fromkeys(name for base in reversed(cls.__mro__) for name in base.__dict__)
-    for name in names:
-        for event_type, by in getattr(getattr(cls, name, None), "__whizbang_on__", ()):
-            found.setdefault(event_type, []).append((name, by))
-    return found
+        """Call the methods event by event, in the caller's transaction."""
+        for event, meta in events:
+            for method in self._methods.get(type(event), ()):
+                method(event, meta)

@@ -1,146 +1,207 @@
-"""Projections into a model: folded in memory a batch at a time, written in bulk."""
+"""Projections into the rows of one model: folded in memory, written in bulk."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import islice
 from typing import Any, ClassVar
 
-from django.core.exceptions import FieldDoesNotExist
-from django.db import connections, models
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.db.models import Field, Model
 
-from whizbang.messages.metadata import Metadata
-from whizbang.projections.declaration import DELETE
-from whizbang.projections.free import Projection
-from whizbang.store.event_store import Recorded
+from whizbang.exceptions import WhizbangError
+from whizbang.projections.declaration import DELETE, By, problems
+from whizbang.projections.free import Projection, Recorded
+from whizbang.projections.rows import Rows, plain_type, rows_of
 
-_CHUNK_ROWS = 500
-Rows = dict[Any, Any]  # key -> model instance, or None for a row that was deleted
+_PREFETCH_EVENTS = 1000
+Method = Callable[[Any, Any, Any], Any]
+Step = tuple[Any, Method, Any, Any]  # key, method, event, meta
 
 
 class ModelProjection(Projection):
-    """One row a key: `@on(Event, by=...)` methods get the row, the event and its metadata.
+    """Reacts to events with methods marked by @on(…, by=…), called as method(row, event, meta).
 
-    The key is the model's primary key, or the unique field that `key_field` names. A missing row is
-    made with the model's defaults; a method that returns DELETE removes it.
+    The row is the one whose key `by` gives. A missing row is made; returning DELETE removes it. Methods
+    change nothing but the row, and see it as the events before left it. Rows are written without
+    signals.
     """
 
-    abstract = True
-    model: ClassVar[Any] = None
-    key_field: ClassVar[str | None] = None
+    abstract: ClassVar[bool] = True
+    needs_keys: ClassVar[bool] = True
+    model: ClassVar[type[Model]]
+    key_field: ClassVar[str | None] = None  # a unique field; None is the primary key
 
     @property
     def is_rebuildable(self) -> bool:
         return True
 
-    @classmethod
-    def key_name(cls) -> str:
-        name: str = cls.key_field or cls.model._meta.pk.attname
-        return name
-
     def prefetch(self, events: Sequence[Recorded]) -> None:
-        """Look up at once what the methods need; called before a batch is folded."""
+        """Called with each batch before it is folded: look up here, at once, what the methods need."""
 
     def apply_batch(self, events: Sequence[Recorded], *, using: str) -> None:
-        self.prefetch(events)
-        work = list(self._work(events))
-        rows = self._load({key for key, _, _ in work}, using)
-        known = {key: _values(row) for key, row in rows.items()}
-        self._fold(work, rows)
-        self._write(rows, known, using)
+        """Fold a batch and write what changed, in the caller's transaction.
 
-    def fold_all(self, events: Iterable[Recorded], *, using: str) -> Rows:
-        """Fold history into rows without reading or writing any."""
-        rows: Rows = {}
-        for recorded in events:
-            self._fold(self._work([recorded]), rows)
-        return rows
-
-    def replace_all(self, rows: Rows, *, using: str) -> None:
-        """Put these rows in the place of all that are there, in the caller's transaction."""
-        manager = self.model._base_manager.using(using)
-        manager.all().delete()
-        kept = [row for row in rows.values() if row is not None]
-        manager.bulk_create(kept, batch_size=_CHUNK_ROWS)
-
-    def _work(self, events: Iterable[Recorded]) -> Iterator[tuple[Any, str, Recorded]]:
-        """Which method has to run for which key, in order."""
-        for recorded in events:
-            for name, by in self.methods.get(type(recorded.event), ()):
-                for key in _keys_of(by, recorded.event, recorded.meta):
-                    yield key, name, recorded
-
-    def _load(self, keys: set[Any], using: str) -> Rows:
-        """The rows that exist, locked in key order, so that two writers cannot deadlock."""
-        name = self.key_name()
-        rows: Rows = {}
-        ordered = sorted(keys)
-        for start in range(0, len(ordered), _CHUNK_ROWS):
-            query = self.model._base_manager.using(using).order_by(name)
-            query = query.filter(**{f"{name}__in": ordered[start : start + _CHUNK_ROWS]})
-            if connections[using].features.has_select_for_update:
-                query = query.select_for_update()
-            rows.update((getattr(row, name), row) for row in query)
-        return rows
-
-    def _fold(self, work: Iterable[tuple[Any, str, Recorded]], rows: Rows) -> None:
-        for key, name, recorded in work:
-            row = rows.get(key)
-            if row is None:
-                row = rows[key] = self.model(**{self.key_name(): key})
-            if getattr(self, name)(row, recorded.event, recorded.meta) is DELETE:
-                rows[key] = None
-
-    def _write(self, rows: Rows, known: dict[Any, dict[str, Any]], using: str) -> None:
-        manager = self.model._base_manager.using(using)
-        gone = [key for key, row in rows.items() if row is None and key in known]
-        if gone:
-            manager.filter(**{f"{self.key_name()}__in": gone}).delete()
-        changed = [r for k, r in rows.items() if r is not None and _values(r) != known.get(k)]
-        if changed:
-            self._upsert(manager, changed, using)
-
-    def _upsert(self, manager: Any, changed: list[Any], using: str) -> None:
-        fields = [
-            f.name
-            for f in self.model._meta.concrete_fields
-            if not f.primary_key and f.attname != self.key_name()
-        ]
-        if not fields:
-            manager.bulk_create(changed, ignore_conflicts=True, batch_size=_CHUNK_ROWS)
+        One SELECT, and at most one statement each for rows removed, new and changed. Inline delivery
+        locks the rows in key order.
+        """
+        steps = list(self._route(events))
+        if not steps:
             return
-        has_target = connections[using].features.supports_update_conflicts_with_target
-        manager.bulk_create(
-            changed,
-            update_conflicts=True,
-            unique_fields=[self.key_name()] if has_target else None,
-            update_fields=fields,
-            batch_size=_CHUNK_ROWS,
+        self.prefetch(events)
+        rows = rows_of(self.model, self._key, using)
+        self._apply(rows, steps, is_shared=self.delivery == "inline")
+
+    def fold_all(self, events: Iterable[Recorded], *, using: str) -> dict[Any, Model]:
+        """Fold a history as if there were no rows yet; gives the final ones by key, in memory."""
+        rows = rows_of(self.model, self._key, using)
+        folded: dict[Any, Model] = {}
+        remaining = iter(events)
+        while chunk := list(islice(remaining, _PREFETCH_EVENTS)):
+            self.prefetch(chunk)
+            _fold(self._route(chunk), folded, rows.blank)
+        return folded
+
+    def replace_all(self, folded: dict[Any, Model], *, using: str) -> None:
+        """Put these rows in the place of all that are there, in the caller's transaction."""
+        rows = rows_of(self.model, self._key, using)
+        rows.delete_all()
+        self._check_keys(rows, folded)
+        rows.insert(list(folded.values()))
+
+    def _apply(self, rows: Rows, steps: Sequence[Step], *, is_shared: bool) -> None:
+        loaded = rows.load(list(dict.fromkeys([step[0] for step in steps])), is_locked=is_shared)
+        before = {key: rows.snapshot(row) for key, row in loaded.items()}
+        folded = dict(loaded)
+        _fold(steps, folded, rows.blank)
+        self._check_keys(rows, folded)
+        rows.delete([key for key in loaded if key not in folded])
+        rows.update(
+            [
+                (key, row, before[key] if row is loaded[key] else None)
+                for key, row in folded.items()
+                if key in loaded
+            ]
         )
+        new = [(key, row) for key, row in folded.items() if key not in loaded]
+        if new:
+            self._insert(rows, steps, new, is_shared=is_shared)
+
+    def _insert(
+        self, rows: Rows, steps: Sequence[Step], new: list[tuple[Any, Model]], *, is_shared: bool
+    ) -> None:
+        if not is_shared:
+            rows.upsert([row for _, row in new])
+            return
+        # Another transaction may have made the same row since the SELECT: it must not be overwritten
+        # with a fold that has not seen it. Sorted, so that two inserters do not wait for each other.
+        taken = rows.insert_missing(sorted(new, key=lambda pair: pair[0]))
+        if taken:
+            self._apply(rows, [step for step in steps if step[0] in taken], is_shared=True)
+
+    def _route(self, events: Iterable[Recorded]) -> Iterator[Step]:
+        plain, routes, clean = plain_type(self._key), self._routes, self._clean_key
+        for event, meta in events:
+            for method, find_key in routes.get(type(event), ()):
+                found = find_key(event, meta)
+                if type(found) is plain:
+                    yield found, method, event, meta
+                elif isinstance(found, list | tuple | set | frozenset):
+                    for key in dict.fromkeys(map(clean, found)):
+                        yield key, method, event, meta
+                else:
+                    yield clean(found), method, event, meta
+
+    def _clean_key(self, key: Any) -> Any:
+        """The key as the model's field holds it, so that "7" and 7 mean one row."""
+        try:
+            clean = self._key.to_python(key)
+        except ValidationError as exc:
+            reason = "; ".join(exc.messages)
+            raise WhizbangError(f"{self.name} cannot use {key!r} as a key: {reason}") from exc
+        if clean is None:
+            raise WhizbangError(f"{self.name} got None as a key: give [] where no row is meant.")
+        return clean
+
+    def _check_keys(self, rows: Rows, folded: dict[Any, Model]) -> None:
+        for key, row in folded.items():
+            if getattr(row, rows.key_name) != key:
+                raise WhizbangError(
+                    f"{self.name} changed the key of row {key!r} to {getattr(row, rows.key_name)!r}: "
+                    "a row keeps its key; return DELETE and let another event make the new one."
+                )
+
+    @cached_property
+    def _key(self) -> Field[Any, Any]:
+        found = list(problems(type(self)))
+        if found:
+            raise WhizbangError(" ".join(found))
+        return _key_of(self.model, self.key_field)
+
+    @cached_property
+    def _routes(self) -> dict[type, list[tuple[Method, Callable[[Any, Any], Any]]]]:
+        return {
+            event_type: [(getattr(self, name), _key_finder(by)) for name, by in pairs]
+            for event_type, pairs in self.reactions.items()
+        }
 
     @classmethod
-    def model_problems(cls) -> Iterator[str]:
-        if not (isinstance(cls.model, type) and issubclass(cls.model, models.Model)):
-            yield f"{cls.__name__} has no model."
+    def own_problems(cls) -> Iterator[str]:
+        model = getattr(cls, "model", None)
+        if not (isinstance(model, type) and issubclass(model, Model)) or model._meta.abstract:
+            yield f"model is {model!r}: name the model whose rows it writes."
             return
-        try:
-            field: Any = cls.model._meta.get_field(cls.key_name())
-        except FieldDoesNotExist:
-            yield f"{cls.__name__}.key_field {cls.key_field!r} is no field of its model."
-            return
-        if not (field.unique or field.primary_key):
-            yield f"{cls.__name__}.key_field {cls.key_field!r} is not unique."
-        for event_type, methods in cls.methods.items():
-            if any(by is None for _, by in methods):
-                yield f"{cls.__name__} needs `by` in @on({event_type.__name__}, by=...)."
+        yield from _problems_of_model(model, cls.key_field)
 
 
-def _keys_of(by: Any, event: Any, meta: Metadata) -> Sequence[Any]:
-    if isinstance(by, str):
-        return (getattr(event, by),)
-    key = by(event, meta)
-    return list(key) if isinstance(key, list | tuple | set | frozenset) else (key,)
+def _fold(steps: Iterable[Step], rows: dict[Any, Model], blank: Callable[[Any], Model]) -> None:
+    for key, method, event, meta in steps:
+        row = rows.get(key)
+        if row is None:
+            row = rows[key] = blank(key)
+        if method(row, event, meta) is DELETE:
+            del rows[key]
 
 
-def _values(row: Any) -> dict[str, Any]:
-    """The row's columns as they are now."""
-    return {f.attname: row.__dict__.get(f.attname) for f in row._meta.concrete_fields}
+def _key_finder(by: By) -> Callable[[Any, Any], Any]:
+    if callable(by):
+        return by
+    field = str(by)
+    return lambda event, meta: getattr(event, field)
+
+
+def _key_of(model: type[Model], key_field: str | None) -> Field[Any, Any]:
+    if key_field is None:
+        return model._meta.pk
+    return model._meta.get_field(key_field)  # type: ignore[return-value]
+
+
+def _problems_of_model(model: type[Model], key_field: str | None) -> Iterator[str]:
+    meta = model._meta
+    if any(field.model._meta.concrete_model is not meta.concrete_model for field in meta.fields):
+        yield f"{meta.label} inherits columns from another table: use a model with one table."
+    if getattr(meta, "pk_fields", None) and len(meta.pk_fields) > 1:
+        yield f"{meta.label} has a composite primary key: use a unique field and name it in key_field."
+    for field in meta.concrete_fields:
+        default = getattr(field, "db_default", None)
+        if hasattr(default, "resolve_expression") and not field.has_default():
+            yield (
+                f"{meta.label}.{field.name} has an expression as db_default: give it a `default` too, "
+                "because rows are folded in memory."
+            )
+    if key_field is not None:
+        yield from _problems_of_key_field(model, key_field)
+
+
+def _problems_of_key_field(model: type[Model], key_field: str) -> Iterator[str]:
+    meta = model._meta
+    try:
+        field = meta.get_field(key_field)
+    except FieldDoesNotExist:
+        names = ", ".join(f.name for f in meta.concrete_fields)
+        yield f"key_field {key_field!r} is no field of {meta.label}; its fields are {names}."
+        return
+    constraints = [tuple(c.fields) for c in meta.total_unique_constraints]
+    if not (getattr(field, "unique", False) or (field.name,) in constraints):
+        yield f"key_field {key_field!r} of {meta.label} is not unique: set unique=True."
