@@ -23,6 +23,7 @@ WHEELS := build/wheels
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SECONDARY:
+.DELETE_ON_ERROR:
 .PHONY: help demo test test-sqlite test-postgres test-versions soak package clean \
 	lint lint-style lint-mypy lint-pyright lint-imports lint-migrations
 

@@ -109,3 +109,6 @@ TEMPLATES = [
 CELERY_BROKER_URL = REDIS_URL
 
 WHIZBANG: dict[str, Any] = {}
+# Tests that kill workers do not wait half a minute for their leases.
+if lease_seconds := os.environ.get("WHIZBANG_TEST_LEASE_SECONDS"):
+    WHIZBANG["LEASE_SECONDS"] = float(lease_seconds)
