@@ -12,10 +12,11 @@ _PAUSE_SECONDS = 0.1
 
 def drain() -> None:
     """Handle all that is stored and bring every projection to the head, beside other workers if any."""
-    Worker().run(until_idle=True)
-    while not is_settled():
-        time.sleep(_PAUSE_SECONDS)
+    while True:
         Worker().run(until_idle=True)
+        if is_settled():
+            return
+        time.sleep(_PAUSE_SECONDS)
 
 
 def is_settled() -> bool:

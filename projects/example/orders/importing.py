@@ -18,6 +18,9 @@ from projects.example.orders.progress import Progress
 # A line keeps its message id for ever, so that importing it again is known as a repetition.
 CDNOW = UUID("9f1e6f0a-52c5-4f6b-8b0e-4a7a0d2f6c11")
 
+STOPPED = "Stopped. What is imported is kept; run it again to go on."
+INTERRUPTED = 130  # the exit code that shells give for Ctrl-C
+
 
 @dataclass(slots=True, kw_only=True)
 class Tally:

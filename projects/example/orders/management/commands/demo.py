@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from projects.example.orders.cdnow import count_lines, find_file
 from projects.example.orders.draining import drain
-from projects.example.orders.importing import import_cdnow
+from projects.example.orders.importing import INTERRUPTED, STOPPED, import_cdnow
 from projects.example.orders.progress import Progress
 
 _HOST = "127.0.0.1"
@@ -43,9 +43,7 @@ class Command(BaseCommand):
         try:
             self._import(limit=options["limit"], max_seconds=options["seconds"])
         except KeyboardInterrupt:
-            raise CommandError(
-                "Stopped. What is imported is kept; run it again to go on."
-            ) from None
+            raise CommandError(STOPPED, returncode=INTERRUPTED) from None
         call_command("sales_report", top=3, stdout=self.stdout)
         if options["no_serve"]:
             return

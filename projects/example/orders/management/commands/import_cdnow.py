@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from projects.example.orders.cdnow import count_lines, find_file
 from projects.example.orders.draining import drain
-from projects.example.orders.importing import Tally, import_cdnow
+from projects.example.orders.importing import INTERRUPTED, STOPPED, Tally, import_cdnow
 from projects.example.orders.progress import Progress
 
 
@@ -38,14 +38,17 @@ class Command(BaseCommand):
             raise CommandError("--batch-size must be at least 1.")
         path = self._find(options["file"])
         limit = options["limit"]
-        with Progress(self.stdout, total=count_lines(path, limit=limit)) as progress:
-            tally = import_cdnow(
-                path,
-                progress=progress,
-                batch_size=options["batch_size"],
-                limit=limit,
-                after_batch=drain if options["drain"] else None,
-            )
+        try:
+            with Progress(self.stdout, total=count_lines(path, limit=limit)) as progress:
+                tally = import_cdnow(
+                    path,
+                    progress=progress,
+                    batch_size=options["batch_size"],
+                    limit=limit,
+                    after_batch=drain if options["drain"] else None,
+                )
+        except KeyboardInterrupt:
+            raise CommandError(STOPPED, returncode=INTERRUPTED) from None
         self._tell(tally, is_drained=options["drain"])
 
     def _find(self, given: Path | None) -> Path:
