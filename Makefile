@@ -50,8 +50,10 @@ $(DEMO)/.stamp: $(DECLARED)
 	$(call install,$(DEMO),$(PYTHON),-r requirements/base.txt)
 	@$(DEMO)/bin/python -m pip install -qq --no-deps -r requirements/demo-data.txt
 
+# The example's tests run on the real orders.
 $(TEST)/.stamp: $(DECLARED)
 	$(call install,$(TEST),$(PYTHON),-r requirements/test.txt)
+	@$(TEST)/bin/python -m pip install -qq --no-deps -r requirements/demo-data.txt
 
 $(LINT)/.stamp: $(DECLARED)
 	$(call install,$(LINT),$(PYTHON),-r requirements/dev.txt)
