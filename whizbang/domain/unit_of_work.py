@@ -94,13 +94,11 @@ class UnitOfWork:
         ordering_key: str | None,
     ) -> None:
         from whizbang.routing import verbs
+        from whizbang.routing.destination import mode_of
 
-        parent = self.cause.metadata if self.cause is not None else None
-        sent = verbs.prepare(
-            command, parent=parent, ordering_key=ordering_key, using=self.store.alias
-        )
-        sent.delay, sent.at = delay, at
-        if verbs.mode_of(type(command), default="durable") == "inline" and not (delay or at):
+        sent = verbs.prepare(command, None, None, None, ordering_key, self.store.alias)
+        verbs.set_times(sent, delay=delay, at=at, expires=None)
+        if mode_of(type(command), default="durable") == "inline" and not (delay or at):
             verbs.run_inline(sent)
         else:
             self.messages.append(verbs.check(sent))

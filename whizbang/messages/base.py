@@ -27,6 +27,7 @@ class MessageInfo:
     """What the library knows of one message class; one object a class, never inherited."""
 
     __slots__ = (
+        "_domain",
         "aliases",
         "cls",
         "explicit_domain",
@@ -40,6 +41,7 @@ class MessageInfo:
         self.cls = cls
         self.kind = kind  # "command", "event", "query" or "value"
         self.explicit_domain: str | None = None
+        self._domain: str | None = None  # of the module, once it was looked up
         self.explicit_name: str | None = None
         self.aliases: tuple[str, ...] = ()
         self.requires: tuple[str, ...] = ()
@@ -48,7 +50,11 @@ class MessageInfo:
     @property
     def domain(self) -> str:
         """Who owns the message: what @owned_by says, else its app's label or its top package."""
-        return self.explicit_domain or domain_of_module(self.cls.__module__)
+        if self.explicit_domain is not None:
+            return self.explicit_domain
+        if self._domain is None:
+            self._domain = domain_of_module(self.cls.__module__)
+        return self._domain
 
     @property
     def type_name(self) -> str:

@@ -100,7 +100,7 @@ def store_batch(
 def _without_known(
     items: Sequence[tuple[int, Envelope]], receipt: BatchReceipt, using: str
 ) -> list[Envelope]:
-    given = [envelope.message_id for _, envelope in items if envelope.has_given_id]
+    given = [envelope.message_id for _, envelope in items if envelope.given_id is not None]
     known: dict[UUID, bytes] = {}
     if given:
         rows = InboxMessage.objects.using(using).filter(
@@ -109,10 +109,10 @@ def _without_known(
         known = {i: bytes(h) for i, h in rows.values_list("message_id", "payload_hash")}
     fresh: list[Envelope] = []
     for index, envelope in items:
-        payload_hash = known.get(envelope.message_id) if envelope.has_given_id else None
+        payload_hash = known.get(envelope.message_id) if envelope.given_id is not None else None
         if payload_hash is None:
             fresh.append(envelope)
-            if envelope.has_given_id:
+            if envelope.given_id is not None:
                 known[envelope.message_id] = _hash(envelope)
         elif payload_hash == _hash(envelope):
             receipt.duplicates += 1

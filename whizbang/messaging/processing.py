@@ -30,7 +30,7 @@ from whizbang.messaging.queue import store_messages
 from whizbang.messaging.receipts import LostClaim, complete_many
 from whizbang.messaging.rows import envelope_of
 from whizbang.models import DeadLetter, InboxMessage
-from whizbang.pipeline.chain import queued_chain_of
+from whizbang.pipeline.chain import queued_chains
 from whizbang.routing.registry import registry
 from whizbang.store.event_store import EventStore
 
@@ -144,7 +144,7 @@ class InboxProcessor:
                 for row in rows:
                     envelope = self._open(row)
                     envelope.unit = unit
-                    queued_chain_of(type(envelope.message))(envelope)
+                    queued_chains[type(envelope.message)](envelope)
                 unit.commit()
                 store_messages(unit.messages, using=self.using)
                 complete_many(unit.completed, using=self.using)
@@ -158,7 +158,7 @@ class InboxProcessor:
     def _handle_one(self, row: InboxMessage) -> None:
         try:
             envelope = self._open(row)
-            queued_chain_of(type(envelope.message))(envelope)
+            queued_chains[type(envelope.message)](envelope)
         except LostClaim as exc:
             logger.info("Message left to another worker reason=%s", exc)
         except Exception as exc:

@@ -66,5 +66,4 @@ def envelope_of(row: Any) -> Envelope:
     made.metadata = wire.to_metadata(type=row.type, occurred_at=row.occurred_at)
     made.ordering_key = row.ordering_key
     made.payload = bytes(row.payload)
-    made.has_given_id = True
     return made

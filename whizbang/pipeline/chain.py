@@ -19,54 +19,32 @@ from whizbang.routing.registry import registry
 # Stages that run where a message is accepted, before it is stored for later.
 EDGE_STAGES = ("Validate", "Authorize")
 
-_chains: dict[type[Message], Callable[[Envelope], Any]] = {}
-_edges: dict[type[Message], Callable[[Envelope], Any]] = {}
-_queued: dict[type[Message], Callable[[Envelope], Any]] = {}
-_generation = -1
+Chain = Callable[[Envelope], Any]
+_callbacks: list[Callable[[], None]] = []
 
 
-def chain_of(message_type: type[Message]) -> Callable[[Envelope], Any]:
-    """The whole chain of a type: call it with an envelope for the handler's result."""
-    found = _chains.get(message_type)
-    if found is None or _generation != registry.generation:
-        found = _remember(_chains, message_type, lambda name: True)
-    return found
+class Chains(dict[type[Message], Chain]):
+    """Compiled chains by message type; one that is missing is compiled when it is looked up."""
+
+    def __init__(self, is_wanted: Callable[[str], bool], *, needs_handler: bool) -> None:
+        self._is_wanted, self._needs_handler = is_wanted, needs_handler
+
+    def __missing__(self, message_type: type[Message]) -> Chain:
+        if self._needs_handler and registry.handler_of(message_type) is None:
+            raise HandlerNotFound(message_type.__whizbang__.type_name)
+        chain = self[message_type] = compile_chain(message_type, self._is_wanted)
+        return chain
 
 
-def edge_of(message_type: type[Message]) -> Callable[[Envelope], Any]:
-    """Only the stages of the edge: what is checked before a message is stored."""
-    found = _edges.get(message_type)
-    if found is None or _generation != registry.generation:
-        found = _remember(_edges, message_type, lambda name: name in EDGE_STAGES)
-    return found
+# The whole way of a message, for the handler's result.
+chains = Chains(lambda name: True, needs_handler=True)
+# Only what is checked before a message is stored.
+edges = Chains(lambda name: name in EDGE_STAGES, needs_handler=False)
+# What is left for a message that was checked when it was stored.
+queued_chains = Chains(lambda name: name not in EDGE_STAGES, needs_handler=True)
 
 
-def queued_chain_of(message_type: type[Message]) -> Callable[[Envelope], Any]:
-    """The stages behind the edge, for a message that was checked when it was stored."""
-    found = _queued.get(message_type)
-    if found is None or _generation != registry.generation:
-        found = _remember(_queued, message_type, lambda name: name not in EDGE_STAGES)
-    return found
-
-
-def _remember(
-    chains: dict[type[Message], Callable[[Envelope], Any]],
-    message_type: type[Message],
-    is_wanted: Callable[[str], bool],
-) -> Callable[[Envelope], Any]:
-    global _generation
-    if _generation != registry.generation:
-        forget()
-        _generation = registry.generation
-    if chains is not _edges and registry.handler_of(message_type) is None:
-        raise HandlerNotFound(message_type.__whizbang__.type_name)
-    made = chains[message_type] = compile_chain(message_type, is_wanted)
-    return made
-
-
-def compile_chain(
-    message_type: type[Message], is_wanted: Callable[[str], bool]
-) -> Callable[[Envelope], Any]:
+def compile_chain(message_type: type[Message], is_wanted: Callable[[str], bool]) -> Chain:
     """Bind the configured stages to each other, last first; bound methods, since they are cheap."""
     is_observed = bool(signals.stage_finished.receivers)
     next_stage: NextStage = _result_of
@@ -112,10 +90,17 @@ class _Observed:
 
 def forget() -> None:
     """Compile again: settings, listeners or handlers changed."""
-    _chains.clear()
-    _edges.clear()
-    _queued.clear()
+    for known in (chains, edges, queued_chains):
+        known.clear()
+    for callback in _callbacks:
+        callback()
+
+
+def on_forget(callback: Callable[[], None]) -> None:
+    """Call `callback()` when compiled chains are no longer valid."""
+    _callbacks.append(callback)
 
 
 settings.on_change(forget)
+registry.on_change(forget)
 signals.on_listeners_changed(forget)

@@ -20,7 +20,7 @@ class Deduplicate(Stage):
         return message_type.__whizbang__.kind == "command"
 
     def __call__(self, envelope: Envelope) -> Any:
-        if not envelope.has_given_id or envelope.receipt is not None:
+        if envelope.given_id is None or envelope.receipt is not None:
             return self.next_stage(envelope)
         receipt, is_new = receipts.open_receipt(envelope)
         if not is_new:
@@ -29,5 +29,6 @@ class Deduplicate(Stage):
         try:
             return self.next_stage(envelope)
         except BaseException:
+            envelope.receipt = None  # its row is undone too; a retry opens another one
             receipts.abandon(receipt)
             raise

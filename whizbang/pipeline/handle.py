@@ -29,14 +29,15 @@ class Handle(Stage):
         return True
 
     def __call__(self, envelope: Envelope) -> Any:
-        envelope.atomic = self._atomic
+        envelope.is_atomic = self._atomic
         unit = envelope.unit
         outer = None
         if unit is not None:
             outer, unit.cause = unit.cause, envelope
-        token = current_context.set(Context(envelope, self._module))
+        context = Context(envelope, self._module)
+        token = current_context.set(context)
         try:
-            envelope.result = self._function(envelope.message, current_context.get())
+            envelope.result = self._function(envelope.message, context)
         finally:
             current_context.reset(token)
             if unit is not None:

@@ -58,16 +58,26 @@ class Registry:
     handlers: dict[type[Message], list[Handler]] = field(default_factory=dict)
     subscribers: list[Subscriber] = field(default_factory=list)
     generation: int = 0  # changes whenever something is added
+    _callbacks: list[Callable[[], None]] = field(default_factory=list)
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call `callback()` whenever a handler or subscriber is added or removed."""
+        self._callbacks.append(callback)
+
+    def changed(self) -> None:
+        self.generation += 1
+        for callback in self._callbacks:
+            callback()
 
     def add_handler(self, handler: Handler) -> None:
         known = self.handlers.setdefault(handler.message_type, [])
         known[:] = [h for h in known if h.name != handler.name]  # a module imported again
         known.append(handler)
-        self.generation += 1
+        self.changed()
 
     def add_subscriber(self, subscriber: Subscriber) -> None:
         self.subscribers.append(subscriber)
-        self.generation += 1
+        self.changed()
 
     def handler_of(self, message_type: type[Message]) -> Handler | None:
         known = self.handlers.get(message_type)

@@ -13,21 +13,19 @@ from asgiref.sync import sync_to_async
 from django.db import connections, transaction
 
 from whizbang.conf import settings
-from whizbang.domain.context import current_context
+from whizbang.domain.context import Context, current_context
 from whizbang.exceptions import RemoteQuery, WhizbangError, WrongMode
 from whizbang.messages.base import Command, Message, Query
 from whizbang.messages.envelope import Envelope
 from whizbang.messages.envelope import envelope as wrap
-from whizbang.messages.metadata import Metadata
 from whizbang.messaging.batches import BatchReceipt, store_batch
 from whizbang.messaging.queue import store_messages
 from whizbang.messaging.receipts import Receipt
-from whizbang.pipeline.chain import chain_of, edge_of
+from whizbang.pipeline.chain import Chain, chains, edges, on_forget
 from whizbang.routing.destination import mode_of, service_of
 from whizbang.store.event_store import event_store
 
 R = TypeVar("R")
-__all__ = ["mode_of"]
 
 
 def send(
@@ -47,22 +45,10 @@ def send(
     for up to `timeout_seconds` (`WaitTimeout`); inside an open transaction that is refused.
     Raises what the handler raises, `InvalidMessage`, `NotAuthorized`, `ConcurrencyError`.
     """
-    if asyncio._get_running_loop() is not None:
-        raise WrongMode(
-            "send() was called in a running event loop: use `await whizbang.asend(...)`."
-        )
-    envelope = prepare(
-        command,
-        message_id=message_id,
-        occurred_at=occurred_at,
-        user=user,
-        ordering_key=ordering_key,
-        using=using,
-        kind=Command,
-    )
-    if not settings.get().owns(type(envelope.message).__whizbang__.domain):
-        return _send_away(envelope, timeout_seconds)  # type: ignore[no-any-return]
-    return run_inline(envelope)  # type: ignore[no-any-return]
+    _refuse_in_loop("send")
+    envelope = prepare(command, message_id, occurred_at, user, ordering_key, using)
+    envelope.timeout_seconds = timeout_seconds
+    return _send_routes[type(envelope.message)](envelope)  # type: ignore[no-any-return]
 
 
 def query(
@@ -78,26 +64,9 @@ def query(
 
     Raises `RemoteQuery` for a query of another service's domain.
     """
-    if asyncio._get_running_loop() is not None:
-        raise WrongMode(
-            "query() was called in a running event loop: use `await whizbang.aquery(...)`."
-        )
-    envelope = prepare(
-        message,
-        message_id=message_id,
-        occurred_at=occurred_at,
-        user=user,
-        ordering_key=ordering_key,
-        using=using,
-        kind=Query,
-    )
-    owner = service_of(type(envelope.message))
-    if owner != settings.SERVICE:
-        name = type(envelope.message).__whizbang__.type_name
-        raise RemoteQuery(
-            f"{name} is answered by service {owner!r}: ask it there, or keep a projection of your own."
-        )
-    return chain_of(type(envelope.message))(envelope)  # type: ignore[no-any-return]
+    _refuse_in_loop("query")
+    envelope = prepare(message, message_id, occurred_at, user, ordering_key, using)
+    return _query_routes[type(envelope.message)](envelope)  # type: ignore[no-any-return]
 
 
 def publish(
@@ -118,15 +87,7 @@ def publish(
     is an aware datetime; after `expires` it is not handled any more. Raises `InvalidMessage`,
     `NotAuthorized`, and `MessageIdReused` when the id came with another payload before.
     """
-    envelope = prepare(
-        command,
-        message_id=message_id,
-        occurred_at=occurred_at,
-        user=user,
-        ordering_key=ordering_key,
-        using=using,
-        kind=Command,
-    )
+    envelope = prepare(command, message_id, occurred_at, user, ordering_key, using)
     set_times(envelope, delay=delay, at=at, expires=expires)
     return _store(envelope, mode="durable")
 
@@ -155,7 +116,10 @@ def publish_batch(
         for index, command in chunk:
             try:
                 checked.append(
-                    (index, check(_own(command, user, occurred_at, ordering_key, using)))
+                    (
+                        index,
+                        check(prepare(command, None, occurred_at, user, ordering_key, using)),
+                    )
                 )
             except (WhizbangError, TypeError, ValueError) as exc:
                 receipt.reject(index, exc)
@@ -174,82 +138,92 @@ def dispatch(
     using: str | None = None,
 ) -> Receipt:
     """Handle a command as MODES says for its type or domain: inline by default. Always a receipt."""
-    envelope = prepare(
-        command,
-        message_id=message_id,
-        occurred_at=occurred_at,
-        user=user,
-        ordering_key=ordering_key,
-        using=using,
-        kind=Command,
-    )
-    mode = mode_of(type(envelope.message), default="inline")
-    is_own = settings.get().owns(type(envelope.message).__whizbang__.domain)
-    if mode != "inline" or not is_own:
+    envelope = prepare(command, message_id, occurred_at, user, ordering_key, using)
+    message_type = type(envelope.message)
+    mode = mode_of(message_type, default="inline")
+    if mode != "inline" or not settings.get().owns(_domain_of_command(message_type)):
         return _store(envelope, mode="durable" if mode == "inline" else mode)
-    result = send(envelope)  # type: ignore[var-annotated]
-    store = event_store(envelope.using)
-    return Receipt.handled(envelope.message_id, type(envelope.message), result, using=store.using)
+    _refuse_in_loop("dispatch")
+    result = _send_routes[message_type](envelope)
+    using = event_store(envelope.using).using
+    return Receipt.handled(envelope.message_id, message_type, result, using=using)
 
 
 def prepare(
     message: Any,
-    *,
-    kind: type[Message] = Command,
-    parent: Metadata | None = None,
     message_id: UUID | None = None,
     occurred_at: datetime | None = None,
     user: Any = None,
     ordering_key: str | None = None,
     using: str | None = None,
 ) -> Envelope:
-    """A message in its envelope, caused by the message that is being handled now, if any."""
-    if isinstance(message, Envelope):
+    """A message in its envelope; inside a handler it is caused by the message that is handled."""
+    if type(message) is Envelope:
         envelope = message
-        if not isinstance(envelope.message, kind):
-            raise _wrong_kind(envelope.message, kind)
-        return envelope
-    if not isinstance(message, kind):
-        raise _wrong_kind(message, kind)
+    elif message_id is None and occurred_at is None:
+        envelope = Envelope(message, None, None, user, ordering_key, using)
+    else:
+        envelope = wrap(
+            message,
+            message_id=message_id,
+            occurred_at=occurred_at,
+            user=user,
+            ordering_key=ordering_key,
+            using=using,
+        )
     context = current_context.get()
-    if parent is None and context is not None:
-        parent = context.metadata
-    if message_id is None and occurred_at is None:
-        return Envelope(message, None, None, user, ordering_key, using, parent)
-    return wrap(
-        message,
-        message_id=message_id,
-        occurred_at=occurred_at,
-        user=user,
-        ordering_key=ordering_key,
-        using=using,
-        parent=parent,
-    )
+    if context is not None:
+        _join(envelope, context)
+    return envelope
 
 
-def _wrong_kind(message: Any, kind: type[Message]) -> TypeError:
-    verb = "query()" if kind is Query else "send(), publish() and dispatch()"
-    return TypeError(f"{verb} takes a {kind.__name__}, not {type(message).__name__}.")
+def _join(envelope: Envelope, context: Context) -> None:
+    """Make a message part of the work of the handler that sends it."""
+    outer = context.envelope
+    if envelope.parent is None:
+        envelope.parent = outer.metadata
+    if (envelope.using or "default") != (outer.using or "default"):
+        return
+    if outer.is_atomic:
+        envelope.unit = context.unit
 
 
-def run_inline(envelope: Envelope) -> Any:
-    """Run the whole chain, inside the unit of work of the current handler where there is one."""
-    context = current_context.get()
-    if context is not None and context.envelope.atomic:
-        same_store = (envelope.using or "default") == (context.envelope.using or "default")
-        if same_store:
-            envelope.unit = context.unit
-    elif context is not None and context.envelope.unit is not None:
-        unit = context.envelope.unit
-        if connections[unit.store.using].in_atomic_block:
-            envelope.unit = unit
-    return chain_of(type(envelope.message))(envelope)
+class _Routes(dict[type[Message], Chain]):
+    """Where a verb takes each message type; found when a type is sent for the first time."""
+
+    def __init__(self, kind: type[Message], away: Chain) -> None:
+        self._kind, self._away = kind, away
+
+    def __missing__(self, message_type: type[Message]) -> Chain:
+        if not issubclass(message_type, self._kind):
+            raise TypeError(
+                f"A {self._kind.__name__} is needed here, not a {message_type.__name__}: send, publish "
+                "and dispatch take commands, query takes queries; events are recorded."
+            )
+        is_own = service_of(message_type) == settings.SERVICE
+        route = self[message_type] = chains[message_type] if is_own else self._away
+        return route
+
+
+def _refuse_in_loop(verb: str) -> None:
+    # The function that asyncio's own get_running_loop() is made of, without its exception.
+    if asyncio._get_running_loop() is not None:
+        raise WrongMode(
+            f"{verb}() was called in a running event loop: use `await whizbang.a{verb}(...)`."
+        )
+
+
+def _domain_of_command(message_type: type[Message]) -> str:
+    if not issubclass(message_type, Command):
+        raise TypeError(f"A Command is needed here, not a {message_type.__name__}.")
+    return message_type.__whizbang__.domain
 
 
 def check(envelope: Envelope) -> Envelope:
-    """Run the stages of the edge over a message that will be stored."""
+    """Run the stages of the edge over a command that will be stored."""
+    _domain_of_command(type(envelope.message))
     service_of(type(envelope.message))
-    edge_of(type(envelope.message))(envelope)
+    edges[type(envelope.message)](envelope)
     return envelope
 
 
@@ -275,7 +249,7 @@ def set_times(
 def _store(envelope: Envelope, *, mode: str) -> Receipt:
     check(envelope)
     using = event_store(envelope.using).using
-    if envelope.has_given_id:
+    if envelope.given_id is not None:
         batch = BatchReceipt(using=using)
         store_batch([(0, envelope)], batch, mode=mode)
         if batch.rejected:
@@ -284,10 +258,11 @@ def _store(envelope: Envelope, *, mode: str) -> Receipt:
         with transaction.atomic(using=using, savepoint=False):
             store_messages([envelope], using=using, mode=mode)
     receipt = Receipt(envelope.message_id, type(envelope.message), using=using)
-    return receipt.refresh() if envelope.has_given_id else receipt
+    return receipt.refresh() if envelope.given_id is not None else receipt
 
 
-def _send_away(envelope: Envelope, timeout_seconds: float) -> Any:
+def _send_away(envelope: Envelope) -> Any:
+    """Send a command to the service that owns it and wait for its answer."""
     owner = service_of(type(envelope.message))
     using = event_store(envelope.using).using
     if connections[using].in_atomic_block:
@@ -295,19 +270,32 @@ def _send_away(envelope: Envelope, timeout_seconds: float) -> Any:
             f"send() to service {owner!r} waits for its reply and cannot do so inside an open "
             "transaction: use publish(), or send after the transaction."
         )
-    return _store(envelope, mode="durable").wait(timeout_seconds=timeout_seconds)
+    return _store(envelope, mode="durable").wait(timeout_seconds=envelope.timeout_seconds)
 
 
-def _own(
-    command: Any,
-    user: Any,
-    occurred_at: datetime | None,
-    ordering_key: str | None,
-    using: str | None,
-) -> Envelope:
-    return prepare(
-        command, user=user, occurred_at=occurred_at, ordering_key=ordering_key, using=using
+def _refuse_remote_query(envelope: Envelope) -> Any:
+    info = type(envelope.message).__whizbang__
+    raise RemoteQuery(
+        f"{info.type_name} is answered by service {settings.service_of(info.domain)!r}: ask it there, "
+        "or keep a projection of your own."
     )
+
+
+_send_routes = _Routes(Command, _send_away)
+_query_routes = _Routes(Query, _refuse_remote_query)
+
+
+def _forget_routes() -> None:
+    _send_routes.clear()
+    _query_routes.clear()
+
+
+on_forget(_forget_routes)
+
+
+def run_inline(envelope: Envelope) -> Any:
+    """Handle a command here and now; see send()."""
+    return _send_routes[type(envelope.message)](envelope)
 
 
 async def asend(command: Command[R] | Envelope, **keywords: Any) -> R:

@@ -26,6 +26,6 @@ def isolated() -> Iterator[None]:
         registry.subscribers[:] = subscribers
         registry.handlers.clear()
         registry.handlers.update(handlers)
-        registry.generation += 1
+        registry.changed()
         types.forget_names()
         inline.forget()

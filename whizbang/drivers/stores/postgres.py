@@ -156,12 +156,12 @@ class PostgresStore(RelationalStore):
         head = self.last_position()
         horizon = self._horizon()
         deadline = time.monotonic() + SETTLE_SECONDS
-        horizon.look(head)
+        horizon.look(self.connection, seen=head)
         while horizon.position < head:
             if time.monotonic() >= deadline:
                 return self._contiguous_end(horizon, head)
             time.sleep(SETTLE_POLL_SECONDS)
-            horizon.look(head)
+            horizon.look(self.connection, seen=head)
         return head
 
     def _horizon(self) -> Horizon:
@@ -170,7 +170,7 @@ class PostgresStore(RelationalStore):
         connection.ensure_connection()
         found = self._horizons.get(connection.connection)
         if found is None:
-            found = self._horizons[connection.connection] = Horizon(connection)
+            found = self._horizons[connection.connection] = Horizon()
         return found
 
     def _contiguous_end(self, horizon: Horizon, head: int) -> int:

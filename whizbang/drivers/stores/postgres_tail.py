@@ -36,18 +36,17 @@ class Horizon:
     What was read before the horizon moved may lack rows below it: read again afterwards.
     """
 
-    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+    def __init__(self) -> None:
         self.position = 0
-        self._connection = connection
         self._barriers: list[Barrier] = []
 
-    def look(self, seen: int) -> bool:
+    def look(self, connection: BaseDatabaseWrapper, *, seen: int) -> bool:
         """Learn from who holds the sequence now; `seen` is a position read before this call.
 
-        Tells whether the horizon moved.
+        Always the same connection. Tells whether the horizon moved.
         """
         before = self.position
-        holders = read_holders(self._connection)  # after `seen` was read, never before
+        holders = read_holders(connection)  # after `seen` was read, never before
         self._release(holders)
         self._remember(seen, holders)
         return self.position > before
@@ -78,7 +77,7 @@ class PostgresTail(LogTail):
         self._store = store
         self._mark = after
         self._raw: Any = None  # the driver's connection the horizon belongs to
-        self._horizon = Horizon(store.connection)
+        self._horizon = Horizon()
 
     @property
     def mark(self) -> int:
@@ -88,7 +87,7 @@ class PostgresTail(LogTail):
         self._notice_new_connection()
         rows = self._store.read_after(self._mark, limit=limit)
         settled = self._count_settled(rows)
-        if settled < len(rows) and self._horizon.look(rows[-1].position):
+        if settled < len(rows) and self._look(seen=rows[-1].position):
             # Whoever ended since the first read may have filled a hole that it shows.
             rows = self._store.read_after(self._mark, limit=limit)
             settled = self._count_settled(rows)
@@ -100,6 +99,9 @@ class PostgresTail(LogTail):
         with self._store.connection.cursor() as cursor:
             cursor.execute(load_statement("postgresql", "explain_holders"))
             return [_describe_holder(*row) for row in cursor.fetchall()]
+
+    def _look(self, *, seen: int) -> bool:
+        return self._horizon.look(self._store.connection, seen=seen)
 
     def _count_settled(self, rows: list[StoredRow]) -> int:
         settled_end = max(self._mark, self._horizon.position)
@@ -116,7 +118,7 @@ class PostgresTail(LogTail):
         if connection.connection is not self._raw:
             read_holders(connection)  # refuses early what could only lose events later
             self._raw = connection.connection
-            self._horizon = Horizon(connection)
+            self._horizon = Horizon()
 
 
 def read_holders(connection: BaseDatabaseWrapper) -> frozenset[str]:
