@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from whizbang.messages.declare import owned_by as owned_by
     from whizbang.messages.declare import requires as requires
     from whizbang.messages.declare import upcasts as upcasts
+    from whizbang.messages.envelope import Envelope as Envelope
     from whizbang.messages.envelope import envelope as envelope
     from whizbang.messages.metadata import Metadata as Metadata
     from whizbang.messaging.batches import BatchReceipt as BatchReceipt
@@ -79,7 +80,7 @@ _MODULES = {
     "RemoteQuery ResultTooLarge UnknownMessageType WaitTimeout WhizbangError WrongMode",
     "messages.base": "Command Constraint Event Query Value",
     "messages.declare": "named owned_by requires upcasts",
-    "messages.envelope": "envelope",
+    "messages.envelope": "Envelope envelope",
     "messages.metadata": "Metadata",
     "messaging.batches": "BatchReceipt",
     "messaging.receipts": "Receipt",

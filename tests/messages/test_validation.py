@@ -55,6 +55,8 @@ def test_every_kind_of_value_goes_round_exactly(serializer: Any) -> None:
         (NoteOrder(order_id="1", text="x" * 10_000_000), "MAX_PAYLOAD_BYTES"),
         (EveryKind(**{**FULL, "ratio": float("nan")}), "finite"),
         (EveryKind(**{**FULL, "ratio": float("inf")}), "finite"),
+        (EveryKind(**{**FULL, "amount": Decimal("NaN")}), "finite"),
+        (EveryKind(**{**FULL, "amount": Decimal("-Infinity")}), "finite"),
         (EveryKind(**{**FULL, "at": datetime(2024, 1, 1)}), "time zone"),
         (EveryKind(**{**FULL, "count": 2**64}), "64 bit"),
         (EveryKind(**{**FULL, "names": {"a\0": 1}}), "NUL"),

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, time
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from whizbang.messages.encoding import encode_json
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _LONG_NUMBER = re.compile(rb"\d{19}")
+_NO_NUMBER = re.compile(rb'"[+-]?(?:s?nan|inf)', re.IGNORECASE)  # how a Decimal may say it
 _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 
 
@@ -51,6 +53,8 @@ class Validator:
             raise InvalidMessage(self._info.type_name, str(exc)) from exc
         if self._needs_walk:
             self._refuse(_naive_times(checked))
+        if _NO_NUMBER.search(data):
+            self._refuse(_not_finite(checked))
         if _LONG_NUMBER.search(data):
             self._refuse(_wide_integers(checked))
         if self._clean:
@@ -151,7 +155,10 @@ def _leaves(value: Any, path: str = "$") -> Iterator[tuple[str, Any]]:
 
 def _not_finite(message: Any) -> Iterator[str]:
     for path, value in _leaves(message):
-        if isinstance(value, float) and not math.isfinite(value):
+        is_number = isinstance(value, float | Decimal)
+        if is_number and not (
+            value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)
+        ):
             yield f"{value} is not a finite number - at `{path}`"
 
 

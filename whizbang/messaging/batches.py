@@ -17,6 +17,7 @@ from whizbang.messaging.rows import ensure_payload, hash_of
 from whizbang.models import InboxMessage
 
 _POLL_SECONDS = 0.05
+_CHUNK_IDS = 500
 _OPEN = (
     InboxMessage.Status.STORED,
     InboxMessage.Status.RUNNING,
@@ -39,7 +40,7 @@ class BatchReceipt:
         self.duplicates = 0
         self.rejected: list[RejectedItem] = []
         self._using = using
-        self._ids: list[UUID] = []
+        self._ids = bytearray()  # 16 bytes each: a batch may have millions
 
     def __repr__(self) -> str:
         return (
@@ -51,19 +52,21 @@ class BatchReceipt:
         self.rejected.append(RejectedItem(index, error))
 
     def note(self, envelopes: Sequence[Envelope]) -> None:
-        self._ids.extend(envelope.message_id for envelope in envelopes)
+        for envelope in envelopes:
+            self._ids += envelope.message_id.bytes
 
     def wait(self, *, timeout_seconds: float = 300.0) -> BatchReceipt:
         """Wait until every accepted message is handled or given up; see Receipt.wait()."""
         deadline = time.monotonic() + timeout_seconds
-        pending = list(self._ids)
-        while pending:
-            chunk = pending[-500:]
-            if self._has_open(chunk):
-                self._check_waiting(deadline, len(pending))
+        done, step = 0, 16 * _CHUNK_IDS
+        while done < len(self._ids):
+            raw = self._ids[done : done + step]
+            ids = [UUID(bytes=bytes(raw[i : i + 16])) for i in range(0, len(raw), 16)]
+            if self._has_open(ids):
+                self._check_waiting(deadline, (len(self._ids) - done) // 16)
                 time.sleep(_POLL_SECONDS)
             else:
-                del pending[-500:]
+                done += step
         return self
 
     def _has_open(self, ids: list[UUID]) -> bool:

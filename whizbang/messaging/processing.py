@@ -61,8 +61,15 @@ class InboxProcessor:
     def run_once(self, *, retries_are_due: bool = False) -> int:
         """Claim and handle one batch; gives how many messages were taken."""
         rows = self.claim(limit=settings.BATCH_SIZE, retries_are_due=retries_are_due)
-        expired = [row for row in rows if row.status == Status.EXPIRED]
         live = [row for row in rows if row.status != Status.EXPIRED]
+        try:
+            self._handle(live)
+        except BaseException:
+            self._give_back(live)
+            raise
+        return len(rows)
+
+    def _handle(self, live: list[InboxMessage]) -> None:
         batched = [row for row in live if self._is_batchable(row)]
         if len(batched) > 1:
             self._handle_batch(batched)
@@ -70,7 +77,13 @@ class InboxProcessor:
             live = [row for row in live if row.pk not in done]
         for row in live:
             self._handle_one(row)
-        return len(live) + len(batched) + len(expired)
+
+    def _give_back(self, rows: list[InboxMessage]) -> None:
+        """The worker is interrupted: let others take what it has not handled, without waiting."""
+        if rows and not connections[self.using].in_atomic_block:
+            self._rows().filter(claim=rows[0].claim, status=Status.RUNNING).update(
+                status=Status.STORED, attempts=F("attempts") - 1, available_at=Now()
+            )
 
     def claim(self, *, limit: int, retries_are_due: bool = False) -> list[InboxMessage]:
         """Take due messages under a claim; a worker that dies leaves them to others after the lease."""

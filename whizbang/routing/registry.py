@@ -41,7 +41,7 @@ class Subscriber:
 
     function: Callable[..., Any]
     event_types: tuple[type[Event], ...]
-    name: str
+    explicit_name: str | None
     delivery: str
     backfill_from: Any
     is_async: bool = False
@@ -49,6 +49,11 @@ class Subscriber:
     @property
     def domain(self) -> str:
         return domain_of_module(self.function.__module__)
+
+    @property
+    def name(self) -> str:
+        """Name of the subscription: the domain and the function, which survives moves of its module."""
+        return self.explicit_name or f"{self.domain}.{self.function.__qualname__}"
 
 
 @dataclass(slots=True)
@@ -155,7 +160,7 @@ def subscribes(
             Subscriber(
                 function,
                 event_types,
-                name or _default_name(function),
+                name,
                 delivery,
                 backfill_from,
                 inspect.iscoroutinefunction(function),
@@ -164,10 +169,6 @@ def subscribes(
         return function
 
     return decorate
-
-
-def _default_name(function: Callable[..., Any]) -> str:
-    return f"{function.__module__}.{function.__qualname__}"
 
 
 def discover() -> None:

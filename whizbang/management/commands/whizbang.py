@@ -57,10 +57,16 @@ class Command(BaseCommand):
 
     def _worker(self, options: dict[str, Any]) -> None:
         worker = Worker(store=options["store"])
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: worker.stop())
+        signals = (signal.SIGTERM, signal.SIGINT)
+        before = [signal.signal(number, lambda *_: worker.stop()) for number in signals]
         self.stdout.write(f"Worker {worker.name} started.")
-        counts = worker.run(until_idle=options["until_idle"], max_seconds=options["max_seconds"])
+        try:
+            counts = worker.run(
+                until_idle=options["until_idle"], max_seconds=options["max_seconds"]
+            )
+        finally:
+            for number, handler in zip(signals, before, strict=True):
+                signal.signal(number, handler)
         self.stdout.write(
             self.style.SUCCESS(
                 "Worker stopped: " + ", ".join(f"{n} {k}" for k, n in counts.items())
