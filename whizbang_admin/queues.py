@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from whizbang.exceptions import WhizbangError
 from whizbang.models import DeadLetter, InboxMessage, ParkedStream, Rebuild
 from whizbang.operations.parked import retry_parked
 from whizbang_admin.read_only import ReadOnlyAdmin
@@ -19,11 +20,13 @@ class RebuildAdmin(ReadOnlyAdmin):
     list_display = ("projection", "status", "events", "requested_by", "requested_at", "finished_at")
     list_filter = ("status",)
     ordering = ("-id",)
+    deferred = ("error",)
 
 
 @admin.register(ParkedStream)
 class ParkedStreamAdmin(ReadOnlyAdmin):
-    list_display = ("stream", "subscription", "type", "version", "error", "attempts", "parked_at")
+    list_display = ("stream", "subscription", "type", "version", "attempts", "parked_at")
+    deferred = ("error", "traceback")
     ordering = ("-id",)
     actions = ("retry",)
 
@@ -32,14 +35,18 @@ class ParkedStreamAdmin(ReadOnlyAdmin):
 
     @admin.action(description=_("Retry selected parked streams"), permissions=["rebuild"])
     def retry(self, request: HttpRequest, queryset: Any) -> None:
-        parked = list(queryset)
-        for row in parked:
-            retry_parked(row.subscription, stream=row.stream)
+        asked = 0
+        for row in queryset:
+            try:
+                retry_parked(row.subscription, stream=row.stream)
+            except WhizbangError as exc:  # its subscription is gone from the code
+                self.message_user(request, str(exc), messages.ERROR)
+                continue
             self.log_change(request, row, "Retry requested")
-        text = ngettext(
-            "%d stream will be tried again.", "%d streams will be tried again.", len(parked)
-        )
-        self.message_user(request, text % len(parked), messages.SUCCESS)
+            asked += 1
+        text = ngettext("%d stream will be tried again.", "%d streams will be tried again.", asked)
+        if asked:
+            self.message_user(request, text % asked, messages.SUCCESS)
 
 
 @admin.register(InboxMessage)
@@ -57,6 +64,7 @@ class InboxMessageAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     search_fields = ("=message_id",)
     fields = (*list_display, "error", "traceback")
+    deferred = ("payload", "metadata", "result", "error", "traceback")
 
 
 @admin.register(DeadLetter)
@@ -65,3 +73,4 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     search_fields = ("=message_id",)
     fields = (*list_display, "error", "traceback")
+    deferred = ("payload", "metadata", "error", "traceback")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponseRedirect
@@ -17,13 +18,27 @@ from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from whizbang.exceptions import WhizbangError
-from whizbang.models import Subscription
+from whizbang.models import Rebuild, Subscription
 from whizbang.operations.rebuild import find_projection, request_rebuild
-from whizbang.operations.status import SubscriptionStatus, subscription_statuses
-from whizbang.store.event_store import event_store
-from whizbang_admin.read_only import ReadOnlyAdmin
+from whizbang.operations.status import subscription_statuses
+from whizbang.store.event_store import EventStore, event_store
+from whizbang_admin.read_only import ReadOnlyAdmin, count_up_to
 
 _PERMISSION = "whizbang.rebuild_subscription"
+_MOST_COUNTED = 1_000_000  # rows; beyond, the page says that there are more
+
+
+class StatusChangeList(ChangeList):
+    """Reads the state of all subscriptions once a page, and gives each row its own."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        statuses = {status.name: status for status in subscription_statuses()}
+        may_rebuild = request.user.has_perm(_PERMISSION)
+        for row in self.result_list:
+            # On the rows, for the admin object itself is shared by all requests.
+            row.found = statuses.get(row.name)
+            row.may_rebuild = may_rebuild
 
 
 @admin.register(Subscription)
@@ -34,35 +49,34 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     list_display_links = None
     ordering = ("name",)
 
-    def get_queryset(self, request: HttpRequest) -> Any:
-        """Read the state of all once a page, not once a row."""
-        self._statuses: dict[str, SubscriptionStatus] = {s.name: s for s in subscription_statuses()}
-        self._may_rebuild = request.user.has_perm(_PERMISSION)
-        return super().get_queryset(request)
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return StatusChangeList
 
     @admin.display(description=_("lag in events"))
-    def lag(self, row: Subscription) -> str:
-        status = self._statuses.get(row.name)
-        return "–" if status is None or status.lag_events is None else str(status.lag_events)
+    def lag(self, row: Any) -> str:
+        return (
+            "–" if row.found is None or row.found.lag_events is None else str(row.found.lag_events)
+        )
 
     @admin.display(description=_("parked streams"))
-    def parked(self, row: Subscription) -> int:
-        status = self._statuses.get(row.name)
-        return status.parked if status else 0
+    def parked(self, row: Any) -> int:
+        return row.found.parked if row.found else 0
 
     @admin.display(description=_("state"))
-    def state(self, row: Subscription) -> str:
-        status = self._statuses.get(row.name)
-        if status is None:
+    def state(self, row: Any) -> str:
+        if row.found is None:
             return translate("not registered any more")
-        return translate("needs rebuild") if status.needs_rebuild else translate("current")
+        return translate("needs rebuild") if row.found.needs_rebuild else translate("current")
 
-    @admin.display(description="")
-    def rebuild_link(self, row: Subscription) -> str:
-        status = self._statuses.get(row.name)
-        if status is None or not status.is_rebuildable or not self._may_rebuild:
+    @admin.display(description=_("rebuild"))
+    def rebuild_link(self, row: Any) -> str:
+        if row.found is None or not row.found.is_rebuildable or not row.may_rebuild:
             return ""
-        url = reverse("admin:whizbang_subscription_rebuild", args=[row.name])
+        url = reverse(
+            "admin:whizbang_subscription_rebuild",
+            args=[row.name],
+            current_app=self.admin_site.name,
+        )
         return format_html('<a href="{}">{}</a>', url, translate("Rebuild…"))
 
     def get_urls(self) -> list[URLPattern]:
@@ -83,29 +97,47 @@ class SubscriptionAdmin(ReadOnlyAdmin):
         if request.method == "POST" and reason:
             return self._start(request, name, reason)
         model = getattr(definition.projection, "model", None)
-        rows = model._base_manager.using(definition.using).count() if model is not None else None
+        rows = None if model is None else model._base_manager.using(definition.using).all()
+        request.current_app = self.admin_site.name
         context = {
             **self.admin_site.each_context(request),
             "title": translate("Rebuild %(name)s") % {"name": name},
             "opts": self.opts,
             "name": name,
             "head": store.head(),
-            "rows": rows,
+            "rows": None if rows is None else count_up_to(rows, _MOST_COUNTED),
+            "most_counted": _MOST_COUNTED,
+            "open_run": _open_run(store, name),
             "is_reason_missing": request.method == "POST",
         }
         return TemplateResponse(request, "whizbang_admin/rebuild.html", context)
 
     def _start(self, request: HttpRequest, name: str, reason: str) -> HttpResponseBase:
+        earlier = _open_run(event_store(), name)
+        if earlier is not None:
+            text = translate("Rebuild %(pk)s is open already; nothing was added.")
+            messages.warning(request, text % {"pk": earlier.pk})
+            return self._back_to_list()
         run = request_rebuild(name, requested_by=request.user.get_username(), reason=reason)
         LogEntry.objects.create(
-            user_id=request.user.pk or 0,
+            user_id=cast(int, request.user.pk),
             content_type=ContentType.objects.get_for_model(Subscription),
             object_id=name,
             object_repr=name[:200],
             action_flag=CHANGE,
             change_message=f"Rebuild {run.pk} requested: {reason}",
         )
-        messages.success(
-            request, translate("Rebuild %(pk)s is requested; a worker does it.") % {"pk": run.pk}
-        )
-        return HttpResponseRedirect(reverse("admin:whizbang_rebuild_changelist"))
+        text = translate("Rebuild %(pk)s is requested; a worker does it.")
+        messages.success(request, text % {"pk": run.pk})
+        return self._back_to_list()
+
+    def _back_to_list(self) -> HttpResponseBase:
+        url = reverse("admin:whizbang_subscription_changelist", current_app=self.admin_site.name)
+        return HttpResponseRedirect(url)
+
+
+def _open_run(store: EventStore, name: str) -> Rebuild | None:
+    rows = Rebuild.objects.using(store.using)
+    return rows.filter(
+        projection=name, status__in=(Rebuild.Status.REQUESTED, Rebuild.Status.RUNNING)
+    ).first()

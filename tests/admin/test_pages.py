@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
@@ -12,7 +14,8 @@ from django.urls import reverse
 
 import whizbang
 from tests.shop.messages import NOON, OrderNoted
-from whizbang.models import ParkedStream, Rebuild, StoredEvent
+from tests.shop.models import OrderSummary
+from whizbang.models import DeadLetter, InboxMessage, ParkedStream, Rebuild, StoredEvent
 from whizbang.testing import drain
 
 pytestmark = pytest.mark.django_db
@@ -92,9 +95,35 @@ def test_rebuild_needs_its_permission_a_post_and_a_reason(stream: str) -> None:
     assert not Rebuild.objects.exists()
     assert client.post(url, {"reason": "tried out"}).status_code == 302
     assert client.post(url, {"reason": "double click"}).status_code == 302
-    run = Rebuild.objects.get()
+    run, user = Rebuild.objects.get(), User.objects.latest("id")
     assert (run.projection, run.reason) == ("shop.OrderSummaries", "tried out")
-    assert LogEntry.objects.filter(object_id="shop.OrderSummaries").exists()
+    assert run.requested_by == user.username
+    entry = LogEntry.objects.get(object_id="shop.OrderSummaries")
+    assert entry.user == user
+    assert "tried out" in entry.change_message
+
+
+def test_rebuild_page_says_in_numbers_what_will_happen(stream: str) -> None:
+    url = reverse("admin:whizbang_subscription_rebuild", args=["shop.OrderSummaries"])
+    client = user_with("view_subscription", "rebuild_subscription")
+    page = client.get(url).text
+    assert f"up to position {whizbang.event_store().head()}:" in page
+    assert f"Rows there now: {OrderSummary.objects.count()}." in page
+    assert "open already" not in page
+    client.post(url, {"reason": "tried out"})
+    assert "open already (requested)" in client.get(url).text
+
+
+def test_rebuild_of_an_unknown_projection_is_not_found(stream: str) -> None:
+    url = reverse("admin:whizbang_subscription_rebuild", args=["shop.Nothing"])
+    assert user_with("rebuild_subscription").get(url).status_code == 404
+
+
+def test_rebuild_link_is_shown_to_those_who_may_rebuild(stream: str) -> None:
+    url = reverse("admin:whizbang_subscription_changelist")
+    link = reverse("admin:whizbang_subscription_rebuild", args=["shop.OrderSummaries"])
+    assert link in user_with("view_subscription", "rebuild_subscription").get(url).text
+    assert link not in user_with("view_subscription").get(url).text
 
 
 def test_rebuild_refuses_a_post_without_csrf_token(stream: str) -> None:
@@ -112,6 +141,32 @@ def test_retry_of_parked_streams_needs_its_permission(stream: str) -> None:
     assert not ParkedStream.objects.get().is_retry_requested
     user_with("view_parkedstream", "rebuild_subscription").post(url, data)
     assert ParkedStream.objects.get().is_retry_requested
+
+
+def test_retry_of_a_subscription_that_is_gone_is_reported(stream: str) -> None:
+    ParkedStream.objects.update(subscription="shop.Gone")
+    url = reverse("admin:whizbang_parkedstream_changelist")
+    data = {"action": "retry", "_selected_action": [ParkedStream.objects.get().pk]}
+    page = user_with("view_parkedstream", "rebuild_subscription").post(url, data, follow=True)
+    assert "No subscription" in page.text
+    assert not ParkedStream.objects.get().is_retry_requested
+
+
+def test_payloads_are_not_read_for_lists() -> None:
+    known = {"message_id": uuid4(), "type": "shop.NoteOrder", "occurred_at": NOON, "attempts": 1}
+    secret = {"payload": b"{}", "metadata": b"{}", "traceback": "deep inside"}
+    InboxMessage.objects.create(
+        **known, **secret, service="shop", payload_hash=b"", mode="async", available_at=NOON
+    )
+    DeadLetter.objects.create(**known, **secret, reason="boom", error="boom")
+    for model in (InboxMessage, DeadLetter):
+        name = model._meta.model_name or ""
+        with CaptureQueriesContext(connection) as captured:
+            page = user_with(f"view_{name}").get(reverse(f"admin:whizbang_{name}_changelist"))
+        reads = [q["sql"] for q in captured if f'"{model._meta.db_table}"."type"' in q["sql"]]
+        assert str(known["message_id"]) in page.text
+        assert reads
+        assert not any('."payload"' in sql or "traceback" in sql for sql in reads)
 
 
 @pytest.mark.parametrize("name", ["stream", "inboxmessage"])

@@ -1,0 +1,55 @@
+"""One stored event as text for people."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from django.utils.translation import gettext as translate
+
+from whizbang.drivers.stores.base import StoredRow
+from whizbang.store.event_store import EventStore
+
+MOST_CHARACTERS = 20_000  # of one document on a page of many events
+
+
+@dataclass(frozen=True, slots=True)
+class ShownDocument:
+    """JSON text, cut when it is very long."""
+
+    text: str
+    is_cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEvent:
+    """One event with its data and metadata as they are stored."""
+
+    row: StoredRow
+    data: ShownDocument
+    metadata: ShownDocument
+
+
+def show_event(store: EventStore, row: StoredRow, *, most: int | None = None) -> ShownEvent:
+    """The stored form, so that a type which is gone can be looked at too; never raises for bad data.
+
+    Documents are cut after `most` characters.
+    """
+    data = _show(store, row.payload, most)
+    return ShownEvent(row, data, _show(store, row.metadata, most))
+
+
+def _show(store: EventStore, document: Any, most: int | None) -> ShownDocument:
+    try:
+        plain = store.serializer.decode_plain(document)
+        text = json.dumps(plain, indent=2, ensure_ascii=False, default=str)
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as exc:
+        text = translate("This cannot be read (%(error)s): %(stored)s") % {
+            "error": exc,
+            "stored": repr(document),
+        }
+    return ShownDocument(
+        text if most is None else text[:most], most is not None and len(text) > most
+    )
