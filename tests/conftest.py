@@ -7,10 +7,13 @@ server is missing its tests are skipped and say so; with CI=true they fail inste
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.db.models import Model
 
 from tests.services import REDIS_URL, SERVICES, must_answer
 
@@ -68,3 +71,25 @@ def child_environment(transactional_db: None) -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "tests.settings",
         "WHIZBANG_TEST_DB_NAME": str(connection.settings_dict["NAME"]),
     }
+
+
+@pytest.fixture(scope="session")
+def tables(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Creates the tables of these tests in the test database, once a run."""
+    with django_db_blocker.unblock(), connection.schema_editor() as editor:
+        for model in models():
+            editor.create_model(model)
+
+
+@pytest.fixture
+def empty_tables(tables: None, transactional_db: None) -> Iterator[None]:
+    """For tests with several transactions: flush does not know tables of apps that are not installed."""
+    yield
+    for model in models():
+        model._base_manager.all().delete()
+
+
+def models() -> Sequence[type[Model]]:
+    from tests.projections.models import MODELS  # once Django is set up
+
+    return MODELS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connections, transaction
@@ -13,7 +13,7 @@ from whizbang.conf import settings
 from whizbang.exceptions import MessageIdReused, WaitTimeout, WrongMode
 from whizbang.messages.envelope import Envelope
 from whizbang.messaging.queue import store_messages
-from whizbang.messaging.rows import ensure_payload, hash_of
+from whizbang.messaging.rows import payload_hash_of
 from whizbang.models import InboxMessage
 
 _POLL_SECONDS = 0.05
@@ -116,16 +116,10 @@ def _without_known(
         if payload_hash is None:
             fresh.append(envelope)
             if envelope.given_id is not None:
-                known[envelope.message_id] = _hash(envelope)
-        elif payload_hash == _hash(envelope):
+                known[envelope.message_id] = payload_hash_of(envelope)
+        elif payload_hash == payload_hash_of(envelope):
             receipt.duplicates += 1
         else:
             name = type(envelope.message).__whizbang__.type_name
             receipt.reject(index, MessageIdReused(envelope.message_id, name))
     return fresh
-
-
-def _hash(envelope: Envelope) -> bytes:
-    ensure_payload(envelope)
-    payload: Any = envelope.payload
-    return hash_of(type(envelope.message).__whizbang__.type_name, payload)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from whizbang.conf import settings
+from whizbang.drivers.rows import rows_of
 from whizbang.messages.envelope import Envelope
+from whizbang.messages.hashing import hash_of
 from whizbang.messaging.nudge import nudge_after_commit
-from whizbang.messaging.rows import columns_of, hash_of
+from whizbang.messaging.rows import NewInboxRow, columns_of
 from whizbang.models import InboxMessage, OutboxMessage
 from whizbang.routing.destination import mode_of, service_of
 
@@ -17,7 +19,9 @@ def store_messages(envelopes: Sequence[Envelope], *, using: str, mode: str | Non
 
     A message id that is known already is left as it is. `mode` overrides MODES.
     """
-    inbox: list[InboxMessage] = []
+    if not envelopes:
+        return
+    inbox: list[NewInboxRow] = []
     outbox: list[OutboxMessage] = []
     for envelope in envelopes:
         service = service_of(type(envelope.message))
@@ -26,15 +30,17 @@ def store_messages(envelopes: Sequence[Envelope], *, using: str, mode: str | Non
         else:
             outbox.append(OutboxMessage(service=service, **columns_of(envelope, using=using)))
     if inbox:
-        InboxMessage.objects.using(using).bulk_create(inbox, ignore_conflicts=True)
+        # Sorted, so that two writers of the same ids do not wait for each other in a circle.
+        inbox.sort(key=lambda row: row.message_id)
+        rows_of(InboxMessage, InboxMessage._meta.get_field("id"), using).insert_new(inbox)
     if outbox:
         OutboxMessage.objects.using(using).bulk_create(outbox)
     nudge_after_commit(using)
 
 
-def _inbox_row(envelope: Envelope, service: str, using: str, mode: str | None) -> InboxMessage:
+def _inbox_row(envelope: Envelope, service: str, using: str, mode: str | None) -> NewInboxRow:
     columns = columns_of(envelope, using=using)
-    return InboxMessage(
+    return NewInboxRow(
         service=service,
         payload_hash=hash_of(columns["type"], columns["payload"]),
         mode=mode or _stored_mode(envelope),

@@ -14,6 +14,7 @@ from django.db import IntegrityError, connections, transaction
 from django.db.models.functions import Now
 
 from whizbang.conf import settings
+from whizbang.drivers.rows import rows_of
 from whizbang.exceptions import (
     CommandFailed,
     MessageIdReused,
@@ -25,7 +26,8 @@ from whizbang.exceptions import (
 from whizbang.messages.base import Command, Message
 from whizbang.messages.encoding import encode_json
 from whizbang.messages.envelope import Envelope
-from whizbang.messaging.rows import columns_of, hash_of
+from whizbang.messages.hashing import hash_of
+from whizbang.messaging.rows import columns_of
 from whizbang.models import InboxMessage
 
 _TOO_LARGE = b"\0"  # stands for a result that was not kept; no JSON starts with it
@@ -240,8 +242,7 @@ def complete_many(completed: list[tuple[InboxMessage, Any]], *, using: str) -> N
     )
     if changed != len(rows):
         raise LostClaim(f"{len(rows) - changed} messages were taken over by another worker.")
-    results = [(encode_result(result), row.pk) for row, result in completed if result is not None]
+    results = [(row.pk, encode_result(result)) for row, result in completed if result is not None]
     if results:
-        table = connections[using].ops.quote_name(InboxMessage._meta.db_table)
-        with connections[using].cursor() as cursor:
-            cursor.executemany(f"UPDATE {table} SET result = %s WHERE id = %s", results)
+        key = InboxMessage._meta.get_field("id")
+        rows_of(InboxMessage, key, using).set_columns(["result"], results)

@@ -10,10 +10,12 @@ from typing import Any, ClassVar
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db.models import Field, Model
 
+from whizbang.drivers.rows import rows_of
+from whizbang.drivers.rows.base import Rows
+from whizbang.drivers.rows.columns import plain_type
 from whizbang.exceptions import WhizbangError
 from whizbang.projections.declaration import DELETE, By, problems
 from whizbang.projections.free import Projection, Recorded
-from whizbang.projections.rows import Rows, plain_type, rows_of
 
 _PREFETCH_EVENTS = 1000
 Method = Callable[[Any, Any, Any], Any]

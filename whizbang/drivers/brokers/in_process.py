@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from uuid import UUID
 
 from whizbang.drivers.brokers.base import Broker, OutgoingMessage
+from whizbang.messages.hashing import hash_of
 from whizbang.models import InboxMessage
 
 
@@ -20,14 +20,13 @@ class InProcessBroker(Broker):
         return {message.message_id for message in messages}
 
     def _row(self, message: OutgoingMessage) -> InboxMessage:
-        content = message.type.encode() + b"\0" + message.payload
         return InboxMessage(
             service=message.service,
             message_id=message.message_id,
             type=message.type,
             schema=message.schema,
             payload=message.payload,
-            payload_hash=hashlib.blake2b(content, digest_size=16).digest(),
+            payload_hash=hash_of(message.type, message.payload),
             metadata=message.metadata,
             occurred_at=message.occurred_at,
             mode="durable",

@@ -31,7 +31,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--seconds", type=float, default=90.0, help="time for the import (default: 90)"
+            "--seconds", type=float, default=100.0, help="time for the import (default: 100)"
         )
         parser.add_argument("--limit", type=int, help="import at most so many orders")
         parser.add_argument("--port", type=int, default=8000, help="first port to try")

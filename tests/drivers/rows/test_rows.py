@@ -12,8 +12,10 @@ from django.db import DataError, IntegrityError, connection, models, transaction
 from django.test.utils import CaptureQueriesContext
 
 from tests.projections.models import Account, Visit
+from whizbang.drivers.rows import rows_of
+from whizbang.drivers.rows.base import Rows
+from whizbang.drivers.rows.orm import OrmRows
 from whizbang.exceptions import WhizbangError
-from whizbang.projections.rows import OrmRows, Rows, rows_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("tables")]
 NOON = datetime(2024, 2, 29, 12, 0, 0, 123456, tzinfo=UTC)
