@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
@@ -54,6 +54,7 @@ class UnitOfWork:
         self.expected: dict[str, Expected] = {}  # of streams that are written without an aggregate
         self.pending: list[PendingEvent] = []
         self.messages: list[Envelope] = []
+        self._ahead: dict[str, Aggregate] = {}  # read before they were asked for
         self.is_batch = False
         self.completed: list[tuple[Any, Any]] = []  # (inbox row, result) of a batch
 
@@ -61,7 +62,7 @@ class UnitOfWork:
         stream = aggregate_type.stream_of(id)
         known = self.aggregates.get(stream)
         if known is None:
-            known = self.store.load(aggregate_type, id)
+            known = self._ahead.pop(stream, None) or self.store.load(aggregate_type, id)
             known._on_record = self._record_of
             self.aggregates[stream] = known
         elif type(known) is not aggregate_type:
@@ -69,7 +70,14 @@ class UnitOfWork:
                 f"Stream {stream!r} is loaded as {type(known).__name__} already: "
                 f"one stream belongs to one aggregate class, not to {aggregate_type.__name__} too."
             )
-        return known
+        return known  # type: ignore[return-value]
+
+    def read_ahead(self, aggregate_type: type[Aggregate], ids: Iterable[str]) -> None:
+        """Read aggregates with one statement, for loads that will probably follow."""
+        wanted = {aggregate_type.stream_of(id): id for id in ids}
+        missing = {s: id for s, id in wanted.items() if s not in self.aggregates}
+        if missing:
+            self._ahead.update(self.store.load_many(aggregate_type, missing))
 
     def record(self, stream: str, event: Event, aggregate: Aggregate | None = None) -> None:
         """Keep an event for the append, caused by the message that is being handled."""

@@ -15,6 +15,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from whizbang.conf import settings
+from whizbang.domain.read_ahead import run_with_read_ahead
 from whizbang.domain.unit_of_work import UnitOfWork
 from whizbang.exceptions import (
     DecodeError,
@@ -154,10 +155,10 @@ class InboxProcessor:
             with transaction.atomic(using=self.using):
                 unit = UnitOfWork(self.store.alias)
                 unit.is_batch = True
-                for row in rows:
-                    envelope = self._open(row)
+                envelopes = [self._open(row) for row in rows]
+                for envelope in envelopes:
                     envelope.unit = unit
-                    queued_chains[type(envelope.message)](envelope)
+                run_with_read_ahead(unit, [(e.message, e) for e in envelopes], _run_queued)
                 unit.commit()
                 store_messages(unit.messages, using=self.using)
                 complete_many(unit.completed, using=self.using)
@@ -170,8 +171,7 @@ class InboxProcessor:
 
     def _handle_one(self, row: InboxMessage) -> None:
         try:
-            envelope = self._open(row)
-            queued_chains[type(envelope.message)](envelope)
+            _run_queued(self._open(row))
         except LostClaim as exc:
             logger.info("Message left to another worker reason=%s", exc)
         except Exception as exc:
@@ -232,6 +232,10 @@ class InboxProcessor:
 
     def _rows(self) -> Any:
         return InboxMessage.objects.using(self.using)
+
+
+def _run_queued(envelope: Envelope) -> None:
+    queued_chains[type(envelope.message)](envelope)
 
 
 def retry_seconds(attempts: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -154,6 +154,15 @@ class EventStore:
         ):
             loaded._apply(self.decode_event(row))
             loaded.version = row.version
+        return loaded
+
+    def load_many(self, aggregate_type: type[A], ids: Mapping[str, str]) -> dict[str, A]:
+        """Aggregates by stream, from one read; `ids` gives the id of each stream."""
+        loaded = {stream: aggregate_type(id) for stream, id in ids.items()}
+        for row in self.driver.read_streams(list(ids)):
+            aggregate = loaded[row.stream]
+            aggregate._apply(self.decode_event(row))
+            aggregate.version = row.version
         return loaded
 
     def decode(self, row: StoredRow) -> Recorded:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from asgiref.sync import async_to_sync
 
 from whizbang.domain.context import Context, current_context
+from whizbang.domain.read_ahead import run_with_read_ahead
 from whizbang.domain.unit_of_work import UnitOfWork
 from whizbang.drivers.stores.base import StoredRow
 from whizbang.messages.envelope import Envelope
@@ -32,8 +33,12 @@ class SubscriberSubscription(SubscriptionDefinition):
     def deliver(self, rows: Sequence[StoredRow]) -> None:
         unit = UnitOfWork(self.store.alias)
         unit.is_batch = True
-        for row in rows:
-            call_subscriber(self.subscriber, self.store.decode(row), unit)
+        events = [self.store.decode(row) for row in rows]
+        run_with_read_ahead(
+            unit,
+            [(recorded.event, recorded) for recorded in events],
+            lambda recorded: call_subscriber(self.subscriber, recorded, unit),
+        )
         unit.commit()
         store_messages(unit.messages, using=self.store.using)
 

@@ -146,6 +146,10 @@ class EventStoreDriver(ABC):
         """
 
     @abstractmethod
+    def read_streams(self, streams: Sequence[str]) -> Iterator[StoredRow]:
+        """All events of several streams; those of each stream by version, in bounded memory."""
+
+    @abstractmethod
     def read_log(
         self, *, after: int, until: int, limit: int | None, filter: LogFilter = NO_FILTER
     ) -> Iterator[StoredRow]:

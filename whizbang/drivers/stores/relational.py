@@ -153,6 +153,17 @@ class RelationalStore(EventStoreDriver):
         _add(where, params, "occurred_at <= %s", self._instant(occurred_until))
         return where, params
 
+    def read_streams(self, streams: Sequence[str]) -> Iterator[StoredRow]:
+        where = [self._is_in("stream"), "(stream, version) > (%s, %s)"]
+        sql, members = self._page_sql(where, "stream, version"), self._members(streams)
+        last: tuple[str, int] = ("", 0)
+        while True:
+            rows = self._read(sql, [members, *last, PAGE_ROWS])
+            yield from rows
+            if len(rows) < PAGE_ROWS:
+                return
+            last = (rows[-1].stream, rows[-1].version)
+
     def read_log(
         self, *, after: int, until: int, limit: int | None, filter: LogFilter = NO_FILTER
     ) -> Iterator[StoredRow]:
