@@ -27,4 +27,4 @@ class ProjectionSubscription(SubscriptionDefinition):
         return self.projection.using or self.store.using
 
     def deliver(self, rows: Sequence[StoredRow]) -> None:
-        self.projection.apply_batch([self.store.decode(row) for row in rows], using=self.using)
+        self.projection.apply_batch([self.decode(row) for row in rows], using=self.using)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from whizbang.drivers.rows import rows_of
 from whizbang.drivers.stores.base import StoredRow
 from whizbang.models import Stream
 from whizbang.projections.declaration import BEGINNING
@@ -29,21 +30,27 @@ class CatalogueSubscription(SubscriptionDefinition):
         for row in rows:
             first.setdefault(row.stream, row)
             last[row.stream] = row
-        entries = [self._entry(first[name], row) for name, row in sorted(last.items())]
-        Stream.objects.using(self.using).bulk_create(
-            entries,
-            update_conflicts=True,
-            unique_fields=["name"],
-            update_fields=["version", "last_position", "last_type", "last_recorded_at"],
+        table = rows_of(Stream, Stream._meta.get_field("name"), self.using)
+        # A stream that begins in this batch is new, unless the batch is applied a second time.
+        table.insert_new(
+            [_entry(first[n], row) for n, row in last.items() if first[n].version == 1]
         )
+        known = [(n, *_progress(row)) for n, row in last.items() if first[n].version > 1]
+        if known:
+            table.set_columns(_PROGRESS, known)
 
-    def _entry(self, first: StoredRow, last: StoredRow) -> Stream:
-        return Stream(
-            name=last.stream,
-            category=last.stream.partition("-")[0],
-            version=last.version,
-            last_position=last.position,
-            last_type=last.type,
-            first_recorded_at=first.recorded_at,
-            last_recorded_at=last.recorded_at,
-        )
+
+_PROGRESS = ("version", "last_position", "last_type", "last_recorded_at")
+
+
+def _progress(row: StoredRow) -> tuple[object, ...]:
+    return row.version, row.position, row.type, row.recorded_at
+
+
+def _entry(first: StoredRow, last: StoredRow) -> Stream:
+    return Stream(
+        name=last.stream,
+        category=last.stream.partition("-")[0],
+        first_recorded_at=first.recorded_at,
+        **dict(zip(_PROGRESS, _progress(last), strict=True)),
+    )

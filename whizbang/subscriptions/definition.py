@@ -21,6 +21,7 @@ class SubscriptionDefinition(ABC):
 
     def __init__(self, store: EventStore) -> None:
         self.store = store
+        self.decode = store.decode  # the engine puts one there that subscriptions share
 
     @property
     def using(self) -> str:

@@ -13,6 +13,7 @@ from whizbang.drivers.stores.base import StoredRow
 from whizbang.exceptions import ConcurrencyError
 from whizbang.models import StoreHead
 from whizbang.store.event_store import EventStore
+from whizbang.subscriptions.decoding import SharedDecoder
 from whizbang.subscriptions.leases import LeaseHolder
 from whizbang.subscriptions.registered import log_readers
 from whizbang.subscriptions.runner import StaleLease, SubscriptionRunner
@@ -34,6 +35,9 @@ class Engine:
         definitions = log_readers(store)
         ensure_rows(definitions)
         store_identity(store)
+        decoder = SharedDecoder(store)
+        for definition in definitions:
+            definition.decode = decoder.decode
         self._runners = [SubscriptionRunner(d) for d in definitions]
         self._start = store.driver.settled_head()
         self._tail = store.driver.tail(after=self._start)

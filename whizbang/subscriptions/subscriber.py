@@ -33,7 +33,7 @@ class SubscriberSubscription(SubscriptionDefinition):
     def deliver(self, rows: Sequence[StoredRow]) -> None:
         unit = UnitOfWork(self.store.alias)
         unit.is_batch = True
-        events = [self.store.decode(row) for row in rows]
+        events = [self.decode(row) for row in rows]
         run_with_read_ahead(
             unit,
             [(recorded.event, recorded) for recorded in events],
