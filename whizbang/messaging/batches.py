@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import connections, transaction
 
 from whizbang.conf import settings
+from whizbang.drivers.errors import naming_missing_tables
 from whizbang.exceptions import MessageIdReused, WaitTimeout, WrongMode
 from whizbang.messages.envelope import Envelope
 from whizbang.messaging.queue import store_messages
@@ -92,7 +93,7 @@ def store_batch(
     if not items:
         return
     using = receipt._using
-    with transaction.atomic(using=using, savepoint=False):
+    with naming_missing_tables(using), transaction.atomic(using=using, savepoint=False):
         fresh = _without_known(items, receipt, using)
         if fresh:
             store_messages(fresh, using=using, mode=mode)

@@ -14,6 +14,7 @@ from django.db import IntegrityError, connections, transaction
 from django.db.models.functions import Now
 
 from whizbang.conf import settings
+from whizbang.drivers.errors import naming_missing_tables
 from whizbang.drivers.rows import rows_of
 from whizbang.exceptions import (
     CommandFailed,
@@ -135,7 +136,13 @@ def result_type(message_type: type[Message]) -> Any:
 def encode_result(result: Any) -> bytes | None:
     if result is None:
         return None
-    data = encode_json(result)
+    try:
+        data = encode_json(result)
+    except (TypeError, ValueError) as exc:
+        raise WhizbangError(
+            f"A handler returned a {type(result).__name__}, which cannot be kept for its receipt "
+            f"({exc}): return plain values or messages."
+        ) from exc
     return _TOO_LARGE if len(data) > settings.get().MAX_RESULT_BYTES else data
 
 
@@ -163,7 +170,7 @@ def open_receipt(envelope: Envelope) -> tuple[InboxMessage, bool]:
         **{**columns, "available_at": columns["occurred_at"]},
     )
     try:
-        with transaction.atomic(using=using):
+        with naming_missing_tables(using), transaction.atomic(using=using):
             row.save(using=using, force_insert=True)
     except IntegrityError:
         known = InboxMessage.objects.using(using).get(

@@ -53,7 +53,10 @@ class InboxMessage(models.Model):
             ),
             models.Index(
                 fields=["ordering_key", "id"],
-                condition=models.Q(ordering_key__isnull=False),
+                condition=models.Q(
+                    ordering_key__isnull=False,
+                    status__in=["stored", "running", "retrying", "failed"],
+                ),
                 name="whizbang_inbox_key",
             ),
         ]

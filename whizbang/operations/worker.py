@@ -10,9 +10,16 @@ import time
 from collections import Counter
 from uuid import uuid4
 
-from django.db import InterfaceError, OperationalError, close_old_connections, connections
+from django.db import (
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    close_old_connections,
+    connections,
+)
 
 from whizbang.conf import settings
+from whizbang.drivers.errors import is_passing, naming_missing_tables
 from whizbang.messaging.nudge import wait_for_nudge
 from whizbang.messaging.processing import InboxProcessor
 from whizbang.messaging.relay import Relay
@@ -97,7 +104,11 @@ class Worker:
             if not connections[event_store(self._alias).using].in_atomic_block:
                 close_old_connections()
             return self.run_once()
-        except (OperationalError, InterfaceError) as exc:
+        except (OperationalError, InterfaceError, ProgrammingError) as exc:
+            using = event_store(self._alias).using
+            with naming_missing_tables(using):
+                if not is_passing(exc, using=using):
+                    raise
             logger.warning("Database trouble, will try again error=%s", exc)
             self.close()
             connections.close_all()

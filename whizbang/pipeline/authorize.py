@@ -16,6 +16,8 @@ from whizbang.pipeline.stage import Stage
 class Authorize(Stage):
     """Checks what `@requires` says, at the edge: messages that other messages cause are trusted."""
 
+    runs_at_edge = True
+
     def applies_to(self, message_type: type[Message]) -> bool:
         self._info = message_type.__whizbang__
         return bool(self._info.requires)

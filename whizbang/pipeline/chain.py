@@ -10,14 +10,12 @@ from django.utils.module_loading import import_string
 
 from whizbang import signals
 from whizbang.conf import settings
+from whizbang.drivers.telemetry import telemetry
 from whizbang.exceptions import HandlerNotFound
 from whizbang.messages.base import Message
 from whizbang.messages.envelope import Envelope
 from whizbang.pipeline.stage import NextStage
 from whizbang.routing.registry import registry
-
-# Stages that run where a message is accepted, before it is stored for later.
-EDGE_STAGES = ("Validate", "Authorize")
 
 Chain = Callable[[Envelope], Any]
 _callbacks: list[Callable[[], None]] = []
@@ -26,7 +24,7 @@ _callbacks: list[Callable[[], None]] = []
 class Chains(dict[type[Message], Chain]):
     """Compiled chains by message type; one that is missing is compiled when it is looked up."""
 
-    def __init__(self, is_wanted: Callable[[str], bool], *, needs_handler: bool) -> None:
+    def __init__(self, is_wanted: Callable[[type], bool], *, needs_handler: bool) -> None:
         self._is_wanted, self._needs_handler = is_wanted, needs_handler
 
     def __missing__(self, message_type: type[Message]) -> Chain:
@@ -37,20 +35,20 @@ class Chains(dict[type[Message], Chain]):
 
 
 # The whole way of a message, for the handler's result.
-chains = Chains(lambda name: True, needs_handler=True)
+chains = Chains(lambda stage: True, needs_handler=True)
 # Only what is checked before a message is stored.
-edges = Chains(lambda name: name in EDGE_STAGES, needs_handler=False)
+edges = Chains(lambda stage: _is_at_edge(stage), needs_handler=False)
 # What is left for a message that was checked when it was stored.
-queued_chains = Chains(lambda name: name not in EDGE_STAGES, needs_handler=True)
+queued_chains = Chains(lambda stage: not _is_at_edge(stage), needs_handler=True)
 
 
-def compile_chain(message_type: type[Message], is_wanted: Callable[[str], bool]) -> Chain:
+def compile_chain(message_type: type[Message], is_wanted: Callable[[type], bool]) -> Chain:
     """Bind the configured stages to each other, last first; bound methods, since they are cheap."""
-    is_observed = bool(signals.stage_finished.receivers)
+    is_observed = bool(signals.stage_finished.receivers) or telemetry.is_enabled()
     next_stage: NextStage = _result_of
     for path in reversed(settings.get().PIPELINE):
         stage_class = import_string(path)
-        if not is_wanted(stage_class.__name__):
+        if not is_wanted(stage_class):
             continue
         stage = stage_class(next_stage)
         applies = getattr(stage, "applies_to", None)
@@ -61,12 +59,16 @@ def compile_chain(message_type: type[Message], is_wanted: Callable[[str], bool])
     return next_stage
 
 
+def _is_at_edge(stage_class: type) -> bool:
+    return getattr(stage_class, "runs_at_edge", False)
+
+
 def _result_of(envelope: Envelope) -> Any:
     return envelope.result
 
 
 class _Observed:
-    """Tells listeners of `stage_finished` how long a stage took, those behind it included."""
+    """Tells listeners and telemetry how long a stage took, those behind it included."""
 
     def __init__(self, stage_class: type, call: NextStage) -> None:
         self._class, self._call = stage_class, call
@@ -80,11 +82,11 @@ class _Observed:
             error = exc
             raise
         finally:
+            seconds = time.perf_counter() - started
+            type_name = type(envelope.message).__whizbang__.type_name
+            telemetry.stage_finished(self._class.__name__, type_name, seconds, error)
             signals.stage_finished.send(
-                sender=self._class,
-                envelope=envelope,
-                duration_seconds=time.perf_counter() - started,
-                error=error,
+                sender=self._class, envelope=envelope, duration_seconds=seconds, error=error
             )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 
 from whizbang.domain.context import Context, current_context
+from whizbang.exceptions import WhizbangError
 from whizbang.messages.base import Message
 from whizbang.messages.envelope import Envelope
 from whizbang.pipeline.stage import Stage
@@ -25,7 +26,8 @@ class Handle(Stage):
             async_to_sync(handler.function) if handler.is_async else handler.function
         )
         self._module = handler.function.__module__
-        self._atomic = handler.atomic and message_type.__whizbang__.kind == "command"
+        self._is_query = message_type.__whizbang__.kind == "query"
+        self._atomic = handler.atomic and not self._is_query
         return True
 
     def __call__(self, envelope: Envelope) -> Any:
@@ -42,4 +44,15 @@ class Handle(Stage):
             current_context.reset(token)
             if unit is not None:
                 unit.cause = outer
+        if self._is_query and envelope.unit is not None:
+            _refuse_changes(envelope)
         return self.next_stage(envelope)
+
+
+def _refuse_changes(query: Envelope) -> None:
+    """What a query records would be lost, since nothing is committed for it."""
+    if query.unit.pending or query.unit.messages:
+        raise WhizbangError(
+            f"The handler of query {type(query.message).__whizbang__.type_name} recorded an event or "
+            "sent a command: a query changes nothing. Make it a command."
+        )

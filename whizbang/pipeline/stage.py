@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from whizbang.messages.base import Message
 from whizbang.messages.envelope import Envelope
@@ -16,6 +16,9 @@ class Stage:
 
     `__call__` does its work, calls `self.next_stage(envelope)` and returns what that returns.
     """
+
+    # Does it run where a message is accepted, even if it is only stored for later?
+    runs_at_edge: ClassVar[bool] = False
 
     def __init__(self, next_stage: NextStage) -> None:
         self.next_stage = next_stage

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import msgspec
 
+from whizbang.drivers.telemetry import telemetry
+from whizbang.drivers.telemetry.base import NoTelemetry
 from whizbang.messages.base import Message
 from whizbang.messages.envelope import Envelope
+from whizbang.pipeline.chain import forget
 from whizbang.pipeline.stage import Stage
 
 
@@ -16,21 +18,19 @@ class Trace(Stage):
     """Opens a span around the handler and carries its traceparent on to events and messages."""
 
     def applies_to(self, message_type: type[Message]) -> bool:
-        if importlib.util.find_spec("opentelemetry") is None:
-            return False
-        from whizbang.drivers.telemetry.opentelemetry import OpenTelemetry
-
-        self._telemetry = OpenTelemetry()
         self._type_name = message_type.__whizbang__.type_name
-        return True
+        self._was_enabled = telemetry.is_enabled()
+        return not isinstance(telemetry, NoTelemetry)
 
     def __call__(self, envelope: Envelope) -> Any:
-        if not self._telemetry.is_enabled():
+        if not telemetry.is_enabled():
             return self.next_stage(envelope)
+        if not self._was_enabled:
+            forget()  # an SDK was set up since: from the next message on all stages are seen
         parent = envelope.parent.traceparent if envelope.parent is not None else None
         if parent is None and envelope.receipt is not None:
             parent = envelope.metadata.traceparent
-        with self._telemetry.span(
+        with telemetry.span(
             f"process {self._type_name}",
             parent=parent,
             attributes={

@@ -8,15 +8,13 @@ from typing import Any
 
 from django.db import OperationalError, connections, transaction
 
+from whizbang.drivers.errors import is_conflict
 from whizbang.exceptions import ConcurrencyError
 from whizbang.messages.base import Message
 from whizbang.messages.envelope import Envelope
 from whizbang.pipeline.stage import Stage
 from whizbang.routing.registry import registry
 from whizbang.store.event_store import event_store
-
-_CONFLICT_STATES = ("40001", "40P01")  # serialization failure, deadlock (PostgreSQL)
-_CONFLICT_CODES = (1205, 1213)  # lock wait timeout, deadlock (MySQL, MariaDB)
 
 
 class Transaction(Stage):
@@ -73,10 +71,3 @@ class Transaction(Stage):
                 name = type(envelope.message).__whizbang__.type_name
                 raise ConcurrencyError(name, "no conflict in the database", None) from exc
             raise
-
-
-def is_conflict(error: OperationalError) -> bool:
-    """Did the database end the transaction because of another one?"""
-    cause = error.__cause__
-    state = getattr(cause, "sqlstate", None)
-    return state in _CONFLICT_STATES or (error.args and error.args[0] in _CONFLICT_CODES) or False

@@ -13,6 +13,8 @@ from whizbang.pipeline.stage import Stage
 class Validate(Stage):
     """Refuses what does not fit; the handler gets the decoded copy, in every mode the same."""
 
+    runs_at_edge = True
+
     def applies_to(self, message_type: type[Message]) -> bool:
         self._validate = validator(message_type).validate
         return True

@@ -14,6 +14,7 @@ from django.db import connections, transaction
 
 from whizbang.conf import settings
 from whizbang.domain.context import Context, current_context
+from whizbang.drivers.errors import naming_missing_tables
 from whizbang.exceptions import RemoteQuery, WhizbangError, WrongMode
 from whizbang.messages.base import Command, Message, Query
 from whizbang.messages.envelope import Envelope
@@ -255,7 +256,7 @@ def _store(envelope: Envelope, *, mode: str) -> Receipt:
         if batch.rejected:
             raise batch.rejected[0].error
     else:
-        with transaction.atomic(using=using, savepoint=False):
+        with naming_missing_tables(using), transaction.atomic(using=using, savepoint=False):
             store_messages([envelope], using=using, mode=mode)
     receipt = Receipt(envelope.message_id, type(envelope.message), using=using)
     return receipt.refresh() if envelope.given_id is not None else receipt

@@ -7,8 +7,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import OperationalError, transaction
+from django.db import transaction
 
+from whizbang.drivers.errors import is_passing
 from whizbang.drivers.stores.base import LogFilter, StoredRow
 from whizbang.exceptions import ConcurrencyError, WhizbangError
 from whizbang.models import ParkedStream, Subscription
@@ -63,9 +64,11 @@ class SubscriptionRunner:
             return 0
         try:
             self._apply(wanted, upto)
-        except (StaleLease, OperationalError):
+        except StaleLease:
             raise
-        except Exception:
+        except Exception as exc:
+            if is_passing(exc, using=self.definition.using):
+                raise
             logger.info(
                 "Subscription batch failed, going event by event subscription=%s",
                 self.definition.name,
@@ -109,9 +112,11 @@ class SubscriptionRunner:
         try:
             with transaction.atomic(using=using):
                 self.definition.deliver([row])
-        except (StaleLease, OperationalError, ConcurrencyError):
+        except (StaleLease, ConcurrencyError):
             raise  # not the event's fault: the batch is tried again
         except Exception as exc:
+            if is_passing(exc, using=using):
+                raise
             logger.exception(
                 "Event parked subscription=%s stream=%s position=%s",
                 self.definition.name,

@@ -16,6 +16,7 @@ from psycopg.adapt import Buffer, Loader
 from psycopg.pq import Format
 from psycopg.types.string import ByteaBinaryLoader
 
+from whizbang.drivers.errors import naming_missing_tables
 from whizbang.drivers.stores.base import LogTail, NewRow, Placed, RowsOfStream, StoredRow
 from whizbang.drivers.stores.postgres_tail import Horizon, PostgresTail
 from whizbang.drivers.stores.relational import RelationalStore
@@ -28,7 +29,6 @@ SETTLE_POLL_SECONDS = 0.01
 _UNIQUE = "whizbang_event_stream_version"
 _UNIQUE_VIOLATION = "23505"
 _LOST_TO_ANOTHER = ("40001", "40P01")  # serialization failure, deadlock
-_UNDEFINED_TABLE = "42P01"
 _KEY_OF_DETAIL = re.compile(r"=\((.*), \d+\)")
 _TIMESTAMPTZ = psycopg.adapters.types["timestamptz"].oid
 
@@ -132,7 +132,7 @@ class PostgresStore(RelationalStore):
     # Reading
 
     def _read(self, sql: str, params: Sequence[Any]) -> list[StoredRow]:
-        with self._naming_missing_table(), self.connection.cursor() as cursor:
+        with naming_missing_tables(self.using), self.connection.cursor() as cursor:
             _load_quickly(cursor.cursor)
             cursor.execute(sql, params)
             return list(map(StoredRow._make, cursor.fetchall()))
@@ -141,7 +141,7 @@ class PostgresStore(RelationalStore):
         connection = self.connection
         connection.ensure_connection()
         connection.validate_no_broken_transaction()
-        with self._naming_missing_table(), connection.wrap_database_errors:
+        with naming_missing_tables(self.using), connection.wrap_database_errors:
             with psycopg.Cursor(connection.connection) as cursor:
                 cursor.format = Format.BINARY
                 _load_quickly(cursor)
@@ -202,9 +202,6 @@ class PostgresStore(RelationalStore):
 
     def _instant(self, value: datetime | None) -> Any:
         return value
-
-    def _is_missing_table(self, exc: DatabaseError) -> bool:
-        return _psycopg_error(exc).sqlstate == _UNDEFINED_TABLE and "whizbang_event" in str(exc)
 
 
 def _is_guarded(item: RowsOfStream) -> bool:

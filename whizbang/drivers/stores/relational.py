@@ -6,7 +6,6 @@ import random
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, ClassVar
@@ -14,6 +13,7 @@ from typing import Any, ClassVar
 from django.db import DatabaseError, IntegrityError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from whizbang.drivers.errors import naming_missing_tables
 from whizbang.drivers.stores.base import (
     NO_FILTER,
     STREAM_EXISTS,
@@ -25,7 +25,7 @@ from whizbang.drivers.stores.base import (
     StoredRow,
 )
 from whizbang.drivers.stores.statements import load_statement
-from whizbang.exceptions import ConcurrencyError, NotReady
+from whizbang.exceptions import ConcurrencyError
 
 PAGE_ROWS = 1000
 ANY_ATTEMPTS = 50  # tries of an append without an exact version against other writers
@@ -52,7 +52,7 @@ class RelationalStore(EventStoreDriver):
         if not ordered:
             return [[] for _ in streams]
         _refuse_repeated(ordered)
-        with self._naming_missing_table():
+        with naming_missing_tables(self.using):
             placed = self._append_ordered(ordered)
         return [placed[s.stream] if s.rows else [] for s in streams]
 
@@ -205,13 +205,13 @@ class RelationalStore(EventStoreDriver):
     def _versions(self, streams: Sequence[str]) -> dict[str, int]:
         """Last version of each stream, 0 for one without events."""
         sql = load_statement(self.vendor, "read_versions")
-        with self._naming_missing_table(), self.connection.cursor() as cursor:
+        with naming_missing_tables(self.using), self.connection.cursor() as cursor:
             cursor.execute(sql, [self._members(streams)])
             return {stream: version or 0 for stream, version in cursor.fetchall()}
 
     def last_position(self) -> int:
         """Position of the last visible event, 0 when there is none."""
-        with self._naming_missing_table(), self.connection.cursor() as cursor:
+        with naming_missing_tables(self.using), self.connection.cursor() as cursor:
             cursor.execute("SELECT max(position) FROM whizbang_event")
             return cursor.fetchone()[0] or 0
 
@@ -238,22 +238,6 @@ class RelationalStore(EventStoreDriver):
     @abstractmethod
     def _instant(self, value: datetime | None) -> Any:
         """An aware datetime as a parameter; None stays None."""
-
-    @abstractmethod
-    def _is_missing_table(self, exc: DatabaseError) -> bool:
-        """Does the error say that the log's table is not there?"""
-
-    @contextmanager
-    def _naming_missing_table(self) -> Iterator[None]:
-        try:
-            yield
-        except DatabaseError as exc:
-            if not self._is_missing_table(exc):
-                raise
-            raise NotReady(
-                f"The table whizbang_event does not exist in the database {self.using!r}: "
-                f"run `manage.py migrate --database {self.using}`."
-            ) from exc
 
 
 def _add(where: list[str], params: list[Any], condition: str, value: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import DatabaseError, IntegrityError, transaction
 
+from whizbang.drivers.errors import naming_missing_tables
 from whizbang.drivers.stores.base import LogTail, Placed, RowsOfStream, StoredRow
 from whizbang.drivers.stores.relational import RelationalStore
 from whizbang.exceptions import ConcurrencyError
@@ -86,7 +87,7 @@ class SqliteStore(RelationalStore):
         return self._moved(ordered, bases) if is_conflict else None
 
     def _read(self, sql: str, params: Sequence[Any]) -> list[StoredRow]:
-        with self._naming_missing_table(), self.connection.cursor() as cursor:
+        with naming_missing_tables(self.using), self.connection.cursor() as cursor:
             cursor.execute(sql, params)
             return [_stored(row) for row in cursor.fetchall()]
 
@@ -111,9 +112,6 @@ class SqliteStore(RelationalStore):
 
     def _instant(self, value: datetime | None) -> Any:
         return None if value is None else _to_text(value)
-
-    def _is_missing_table(self, exc: DatabaseError) -> bool:
-        return "no such table: whizbang_event" in str(exc)
 
 
 class SqliteTail(LogTail):

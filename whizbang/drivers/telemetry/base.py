@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 
 class Telemetry(ABC):
@@ -19,3 +19,26 @@ class Telemetry(ABC):
         self, name: str, *, parent: str | None, attributes: Mapping[str, str]
     ) -> AbstractContextManager[str | None]:
         """A span around a block; gives its W3C traceparent. Errors of the block are recorded."""
+
+    @abstractmethod
+    def stage_finished(
+        self, stage: str, type_name: str, duration_seconds: float, error: BaseException | None
+    ) -> None:
+        """A stage of the pipeline has ended: an event of the current span, and a metric."""
+
+
+class NoTelemetry(Telemetry):
+    """Where no tracing product is installed."""
+
+    def is_enabled(self) -> bool:
+        return False
+
+    def span(
+        self, name: str, *, parent: str | None, attributes: Mapping[str, str]
+    ) -> AbstractContextManager[str | None]:
+        return nullcontext(parent)
+
+    def stage_finished(
+        self, stage: str, type_name: str, duration_seconds: float, error: BaseException | None
+    ) -> None:
+        """Nobody listens."""

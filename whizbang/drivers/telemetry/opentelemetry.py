@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from opentelemetry import trace
+from opentelemetry import metrics, trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from whizbang.drivers.telemetry.base import Telemetry
@@ -18,6 +18,9 @@ _NAMED_BY_ENVIRONMENT = "OTEL_PYTHON_TRACER_PROVIDER" in os.environ
 
 class OpenTelemetry(Telemetry):
     """Spans of kind CONSUMER under the tracer `whizbang`."""
+
+    def __init__(self) -> None:
+        self._histogram: metrics.Histogram | None = None
 
     def is_enabled(self) -> bool:
         # get_tracer_provider() reads the environment each time, which costs more than all stages
@@ -38,3 +41,21 @@ class OpenTelemetry(Telemetry):
             carrier: dict[str, str] = {}
             _propagator.inject(carrier)
             yield carrier.get("traceparent")
+
+    def stage_finished(
+        self, stage: str, type_name: str, duration_seconds: float, error: BaseException | None
+    ) -> None:
+        attributes = {"whizbang.stage": stage, "whizbang.message.type": type_name}
+        if error is not None:
+            attributes["error.type"] = type(error).__qualname__
+        trace.get_current_span().add_event("whizbang.stage", attributes)
+        self._durations().record(duration_seconds, attributes)
+
+    def _durations(self) -> metrics.Histogram:
+        if self._histogram is None:
+            self._histogram = metrics.get_meter("whizbang").create_histogram(
+                "whizbang.stage.duration",
+                unit="s",
+                description="Time of a stage and those behind it",
+            )
+        return self._histogram

@@ -1,0 +1,68 @@
+"""What database errors mean: which of them pass by themselves, and which need somebody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
+
+from whizbang.exceptions import NotReady
+
+# Serialization failure, deadlock, lock not available (PostgreSQL's SQLSTATE).
+_CONFLICT_STATES = ("40001", "40P01", "55P03")
+_CONFLICT_CODES = (1205, 1213)  # lock wait timeout, deadlock (MySQL, MariaDB)
+_MISSING_TABLE_CODES = (1146,)  # MySQL, MariaDB
+_MISSING_TABLE_STATE = "42P01"  # PostgreSQL
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Did the database end the transaction because of another one?"""
+    if not isinstance(error, DatabaseError):
+        return False
+    return _state_of(error) in _CONFLICT_STATES or _code_of(error) in _CONFLICT_CODES
+
+
+def is_passing(error: BaseException, *, using: str) -> bool:
+    """Will the same work probably succeed later: a conflict, a lock, a connection that is gone?"""
+    if isinstance(error, InterfaceError) or is_conflict(error):
+        return True
+    if not isinstance(error, OperationalError):
+        return False
+    if "database is locked" in str(error):  # SQLite has no code for it in every Python
+        return True
+    connection = connections[using]
+    return connection.connection is None or not connection.is_usable()
+
+
+def is_missing_table(error: BaseException) -> bool:
+    """Does the error say that a table is not there?"""
+    if not isinstance(error, DatabaseError):
+        return False
+    return (
+        _state_of(error) == _MISSING_TABLE_STATE
+        or _code_of(error) in _MISSING_TABLE_CODES
+        or "no such table" in str(error)
+    )
+
+
+@contextmanager
+def naming_missing_tables(using: str) -> Iterator[None]:
+    """Raise `NotReady` for a database without our tables."""
+    try:
+        yield
+    except DatabaseError as exc:
+        if is_missing_table(exc) and "whizbang_" in str(exc):
+            raise NotReady(
+                f"Database {using!r} does not have whizbang's tables: run "
+                f"`manage.py migrate --database {using}`."
+            ) from exc
+        raise
+
+
+def _state_of(error: DatabaseError) -> str | None:
+    return getattr(error.__cause__, "sqlstate", None)
+
+
+def _code_of(error: DatabaseError) -> object:
+    return error.args[0] if error.args else None

@@ -1,0 +1,93 @@
+"""Claiming due messages: taken by one worker at a time, given up with its lease."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from django.db import connections, transaction
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Now
+
+from whizbang.conf import settings
+from whizbang.models import InboxMessage
+
+Status = InboxMessage.Status
+OPEN = (Status.STORED, Status.RUNNING, Status.RETRYING)
+
+
+def claim_due(*, using: str, limit: int, retries_are_due: bool = False) -> list[InboxMessage]:
+    """Take due messages, each under the same new claim; those that have expired are marked so.
+
+    While a message runs, its `available_at` is the end of the claim: a worker that dies leaves it to
+    others. What a dead worker has left is taken one by one, so that the message that killed it
+    does not use up the attempts of its neighbours.
+    """
+    with transaction.atomic(using=using):
+        rows = list(_due(using, retries_are_due)[:limit])
+        abandoned = [row for row in rows if row.status == Status.RUNNING]
+        rows = abandoned[:1] or rows
+        _mark_expired([row for row in rows if row.expires_at is not None], using)
+        _mark_running(rows, using)
+    return rows
+
+
+def give_back(rows: Sequence[InboxMessage], *, using: str) -> None:
+    """Let others take claimed messages that were not handled; their attempt does not count."""
+    if rows:
+        InboxMessage.objects.using(using).filter(
+            pk__in=[row.pk for row in rows], claim=rows[0].claim, status=Status.RUNNING
+        ).update(status=Status.STORED, attempts=F("attempts") - 1, available_at=Now())
+
+
+def _due(using: str, retries_are_due: bool) -> Any:
+    is_due = Q(available_at__lte=Now())
+    if retries_are_due:
+        is_due |= Q(status=Status.RETRYING)
+    rows = InboxMessage.objects.using(using)
+    # A key is held by its earliest message until that is handled; a dead one parks the key.
+    earlier = rows.filter(
+        service=OuterRef("service"),
+        ordering_key__isnull=False,
+        ordering_key=OuterRef("ordering_key"),
+        id__lt=OuterRef("id"),
+        status__in=(*OPEN, Status.FAILED),
+    )
+    due = rows.filter(is_due, ~Exists(earlier), status__in=OPEN, service=settings.SERVICE)
+    if connections[using].features.has_select_for_update_skip_locked:
+        due = due.select_for_update(skip_locked=True)
+    return due.order_by("available_at", "id")
+
+
+def _mark_expired(rows: Sequence[InboxMessage], using: str) -> None:
+    if not rows:
+        return
+    mine = InboxMessage.objects.using(using).filter(pk__in=[row.pk for row in rows])
+    mine.filter(expires_at__lte=Now()).update(
+        status=Status.EXPIRED,
+        error="It was not handled before it expired.",
+        payload=None,
+        metadata=None,
+        finished_at=Now(),
+    )
+    expired = set(mine.filter(status=Status.EXPIRED).values_list("pk", flat=True))
+    for row in rows:
+        if row.pk in expired:
+            row.status = Status.EXPIRED
+
+
+def _mark_running(rows: Sequence[InboxMessage], using: str) -> None:
+    live = [row for row in rows if row.status != Status.EXPIRED]
+    if not live:
+        return
+    claim = uuid4()
+    InboxMessage.objects.using(using).filter(pk__in=[row.pk for row in live]).update(
+        status=Status.RUNNING,
+        claim=claim,
+        attempts=F("attempts") + 1,
+        available_at=Now() + timedelta(seconds=settings.LEASE_SECONDS),
+    )
+    for row in live:
+        row.status, row.claim, row.attempts = Status.RUNNING, claim, row.attempts + 1
