@@ -32,5 +32,3 @@ def on_listeners_changed(callback: Callable[[], None]) -> None:
 
 # sender: the stage's class; envelope, duration_seconds, error (None when it went well).
 stage_finished = ObservedSignal()
-# sender: the event's class; recorded: the stored events of one commit. Sent inside the transaction.
-events_appended = Signal()
