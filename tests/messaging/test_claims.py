@@ -11,7 +11,7 @@ from django.test import override_settings
 
 import whizbang
 from tests.shop.messages import NoteOrder, OpenOrder
-from whizbang.messaging.claims import claim_due
+from whizbang.messaging.claims import _due, claim_due
 from whizbang.messaging.processing import InboxProcessor
 from whizbang.messaging.receipts import LostClaim, complete
 from whizbang.models import DeadLetter, InboxMessage, StoredEvent
@@ -103,3 +103,12 @@ def test_long_work_is_given_back_before_the_claim_ends() -> None:
     assert set(
         InboxMessage.objects.exclude(status="handled").values_list("status", "attempts")
     ) == {("stored", 0)}
+
+
+@pytest.mark.requires_sqlite
+def test_claiming_walks_the_index_of_what_is_due() -> None:
+    """Handled messages stay for days: a claim must not look at them."""
+    plan = _due("default", retries_are_due=False).explain()
+    assert "whizbang_inbox_due" in plan
+    assert "whizbang_inbox_key" in plan
+    assert "TEMP B-TREE" not in plan

@@ -15,7 +15,6 @@ from whizbang.conf import settings
 from whizbang.models import InboxMessage
 
 Status = InboxMessage.Status
-OPEN = (Status.STORED, Status.RUNNING, Status.RETRYING)
 
 
 def claim_due(*, using: str, limit: int, retries_are_due: bool = False) -> list[InboxMessage]:
@@ -53,9 +52,9 @@ def _due(using: str, retries_are_due: bool) -> Any:
         ordering_key__isnull=False,
         ordering_key=OuterRef("ordering_key"),
         id__lt=OuterRef("id"),
-        status__in=(*OPEN, Status.FAILED),
     )
-    due = rows.filter(is_due, ~Exists(earlier), status__in=OPEN, service=settings.SERVICE)
+    due = rows.filter(is_due, finished_at__isnull=True, service=settings.SERVICE)
+    due = due.filter(Q(ordering_key__isnull=True) | ~Exists(earlier))
     if connections[using].features.has_select_for_update_skip_locked:
         due = due.select_for_update(skip_locked=True)
     return due.order_by("available_at", "id")
@@ -70,6 +69,7 @@ def _mark_expired(rows: Sequence[InboxMessage], using: str) -> None:
         error="It was not handled before it expired.",
         payload=None,
         metadata=None,
+        ordering_key=None,
         finished_at=Now(),
     )
     expired = set(mine.filter(status=Status.EXPIRED).values_list("pk", flat=True))
