@@ -60,6 +60,7 @@ $(LINT)/.stamp: $(DECLARED)
 
 .venvs/test-%/.stamp: $(DECLARED)
 	$(call install,.venvs/test-$*,$(shell .ci/find-python $*),--upgrade -r $(REQUIREMENTS_$*))
+	@.venvs/test-$*/bin/python -m pip install -qq --no-deps -r requirements/demo-data.txt
 
 $(PACKAGE)/.stamp:
 	$(call install,$(PACKAGE),$(PYTHON),wheel)

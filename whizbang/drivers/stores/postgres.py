@@ -185,9 +185,9 @@ class PostgresStore(RelationalStore):
         return min(horizon.position, head)
 
     def hold_appends(self) -> None:
-        """SHARE conflicts with the ROW EXCLUSIVE of every insert, and with nothing that reads."""
+        """Conflicts with every insert and with another holder, and with nothing that reads."""
         with self.connection.cursor() as cursor:
-            cursor.execute("LOCK TABLE whizbang_event IN SHARE MODE")
+            cursor.execute("LOCK TABLE whizbang_event IN SHARE ROW EXCLUSIVE MODE")
 
     def tail(self, *, after: int) -> LogTail:
         return PostgresTail(self, after=after)
@@ -205,7 +205,7 @@ class PostgresStore(RelationalStore):
 
 
 def _is_guarded(item: RowsOfStream) -> bool:
-    return isinstance(item.expected, int) and item.expected > 0 and not item.is_expected_read
+    return isinstance(item.expected, int) and item.expected != 0 and not item.is_expected_read
 
 
 def _batch_parameters(rows: Sequence[tuple[str, int, NewRow]]) -> dict[str, list[Any]]:

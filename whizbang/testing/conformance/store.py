@@ -92,6 +92,43 @@ class StoreContract:
         self.append(store, "s-1", 3)
         assert self.refuses(store, "s-1", expected)
 
+    @pytest.mark.parametrize("expected", [-1, 2, 4])
+    def test_single_event_is_refused_when_the_stream_is_elsewhere(
+        self, store: EventStoreDriver, expected: int
+    ) -> None:
+        self.append(store, "s-1", 3)
+        with pytest.raises(ConcurrencyError), transaction.atomic(using=store.using):
+            self.append(store, "s-1", 1, expected)
+        assert [row.version for row in self.log(store)] == [1, 2, 3]
+
+    def test_version_from_the_future_refuses_all_streams(self, store: EventStoreDriver) -> None:
+        streams = [
+            RowsOfStream("s-1", NO_STREAM, [self.row(store)]),
+            RowsOfStream("s-2", 1, [self.row(store)]),
+        ]
+        with pytest.raises(ConcurrencyError) as caught, transaction.atomic(using=store.using):
+            store.append(streams)
+        assert (caught.value.stream, caught.value.actual) == ("s-2", 0)
+        assert self.log(store) == []
+
+    def test_refused_append_leaves_the_transaction_usable_or_marked(
+        self, store: EventStoreDriver
+    ) -> None:
+        self.append(store, "s-1")
+        with transaction.atomic(using=store.using):
+            with pytest.raises(ConcurrencyError):
+                self.append(store, "s-1", 1, NO_STREAM)
+            is_marked = transaction.get_rollback(using=store.using)
+            assert is_marked is not store.conflict_keeps_transaction
+            if store.conflict_keeps_transaction:
+                assert self.append(store, "s-1", 1, 1) == [2]
+        assert store.stream_version("s-1") == (2 if store.conflict_keeps_transaction else 1)
+
+    def test_stream_named_twice_in_one_append_is_refused(self, store: EventStoreDriver) -> None:
+        rows = RowsOfStream("s-1", ANY, [self.row(store)])
+        with pytest.raises(ValueError, match="named twice"):
+            store.append([rows, rows])
+
     @pytest.mark.parametrize("expected", [1, STREAM_EXISTS])
     def test_append_to_a_stream_that_is_not_there_is_refused(
         self, store: EventStoreDriver, expected: Expected
