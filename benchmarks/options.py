@@ -1,0 +1,13 @@
+"""What the command line can ask of a benchmark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """`full` uses all the data there is; `smoke` only proves that the benchmark runs."""
+
+    full: bool = False
+    smoke: bool = False

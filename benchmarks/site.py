@@ -1,0 +1,28 @@
+"""A Django site for one throw-away database: the library, the benchmarks' own app, nothing else."""
+
+from __future__ import annotations
+
+import django
+from django.conf import settings
+from django.core.management import call_command
+
+from benchmarks.databases import Database
+
+
+def set_up(database: Database) -> None:
+    """Configure Django for this process and make the tables. Once a process: use a child."""
+    settings.configure(
+        DATABASES={"default": database.settings},
+        DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+        INSTALLED_APPS=[
+            "django.contrib.contenttypes",
+            "django.contrib.auth",
+            "whizbang",
+            "benchmarks.app",
+        ],
+        SECRET_KEY="for benchmarks only",
+        USE_TZ=True,
+        WHIZBANG={},
+    )
+    django.setup()
+    call_command("migrate", verbosity=0)
