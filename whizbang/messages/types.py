@@ -15,10 +15,15 @@ _counted = 0
 
 def type_named(name: str, where: str = "") -> type[base.Message]:
     """The message class with this stored name or alias. Raises `UnknownMessageType`."""
-    found = _names().get(name)
+    found = find_type(name)
     if found is None:
         raise UnknownMessageType(name, where)
     return found
+
+
+def find_type(name: str) -> type[base.Message] | None:
+    """The message class with this stored name or alias; None when there is none."""
+    return _names().get(name)
 
 
 def all_types() -> Iterator[type[base.Message]]:

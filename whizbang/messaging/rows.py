@@ -88,7 +88,9 @@ def envelope_of(row: Any) -> Envelope:
     """The message of a row. Raises UnknownMessageType or DecodeError."""
     where = f"inbox message {row.message_id}"
     message_type = type_named(row.type, where)
-    message = codec(message_type, JSON).decode(bytes(row.payload), row.schema, where)
+    message = codec(message_type, JSON).decode(
+        bytes(row.payload), row.schema, ("inbox message", row.message_id)
+    )
     made = Envelope(message)
     wire: WireMetadata = _decode_metadata(bytes(row.metadata))
     made.metadata = wire.to_metadata(type=row.type, occurred_at=row.occurred_at)

@@ -28,15 +28,19 @@ class Codec:
         self._decode = serializer.decoder(cls)
         self.serializer = serializer
 
-    def decode(self, data: bytes, schema: int, where: str = "") -> Any:
-        """A payload stored with `schema`, as the class is today. Raises `DecodeError`."""
+    def decode(self, data: bytes, schema: int, where: tuple[object, ...] = ()) -> Any:
+        """A payload stored with `schema`, as the class is today; `where` names it in errors.
+
+        Raises `DecodeError`.
+        """
         try:
             if schema >= self._schema:
                 return self._decode(data)
             plain = self._info.upcast(self.serializer.decode_plain(data), schema)
             return msgspec.convert(plain, self._cls, str_keys=True, strict=False)
         except (msgspec.MsgspecError, ValueError, TypeError, KeyError) as exc:
-            raise DecodeError(self._info.type_name, where, f"{type(exc).__name__}: {exc}") from exc
+            place = " ".join(map(str, where))
+            raise DecodeError(self._info.type_name, place, f"{type(exc).__name__}: {exc}") from exc
 
 
 _codecs: dict[tuple[type[base.Message], int, str], Codec] = {}

@@ -10,11 +10,18 @@ from django.db import connections
 from django.utils.module_loading import import_string
 
 from whizbang.conf import settings
-from whizbang.drivers.stores.base import ANY, EventStoreDriver, Expected, LogFilter, StoredRow
-from whizbang.exceptions import WhizbangError
+from whizbang.drivers.stores.base import (
+    ANY,
+    EventStoreDriver,
+    Expected,
+    LogFilter,
+    StateRow,
+    StoredRow,
+)
+from whizbang.exceptions import UnknownMessageType, WhizbangError
 from whizbang.messages.base import Event, Message
 from whizbang.messages.metadata import Metadata, WireMetadata
-from whizbang.messages.types import type_named
+from whizbang.messages.types import find_type, type_named
 from whizbang.store.codec import JSON, MSGPACK, codec
 
 if TYPE_CHECKING:
@@ -149,12 +156,29 @@ class EventStore:
         stream = loaded.stream
         if until == 0:
             return loaded
-        for row in self.driver.read_stream(
-            stream, until=until, as_of=as_of, occurred_until=occurred_until
-        ):
-            loaded._apply(self.decode_event(row))
-            loaded.version = row.version
+        rows: Iterator[StateRow | StoredRow]
+        if as_of is None and occurred_until is None:
+            rows = self.driver.read_state(stream, until=until)
+        else:
+            rows = self.driver.read_stream(
+                stream, until=until, as_of=as_of, occurred_until=occurred_until
+            )
+        self._fold(loaded, stream, rows)
         return loaded
+
+    def _fold(self, aggregate: Any, stream: str, rows: Iterable[StateRow | StoredRow]) -> None:
+        appliers = aggregate._appliers
+        serializer = self.serializer
+        for row in rows:
+            found = find_type(row.type)
+            if found is None:
+                raise UnknownMessageType(row.type, f"stream {stream!r}, version {row.version}")
+            where = (stream, row.version)
+            event = codec(found, serializer).decode(row.payload, row.schema, where)
+            applier = appliers.get(found)
+            if applier is not None:
+                applier(aggregate, event)
+            aggregate.version = row.version
 
     def load_many(self, aggregate_type: type[A], ids: Mapping[str, str]) -> dict[str, A]:
         """Aggregates by stream, from one read; `ids` gives the id of each stream."""
@@ -170,8 +194,12 @@ class EventStore:
         return Recorded(self.decode_event(row), self.decode_metadata(row))
 
     def decode_event(self, row: StoredRow) -> Any:
-        found = type_named(row.type, f"position {row.position}, {row.stream} v{row.version}")
-        where = f"position {row.position}, stream {row.stream!r}, version {row.version}"
+        found = find_type(row.type)
+        if found is None:
+            raise UnknownMessageType(
+                row.type, f"position {row.position}, {row.stream} v{row.version}"
+            )
+        where = (row.stream, row.version)
         return codec(found, self.serializer).decode(row.payload, row.schema, where)
 
     def decode_metadata(self, row: StoredRow) -> Metadata:

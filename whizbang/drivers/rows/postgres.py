@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Field, Model
 
+from whizbang.drivers.execution import executor_of
 from whizbang.drivers.rows.columns import from_database
 from whizbang.drivers.rows.statements import StatementRows
 
@@ -38,10 +39,9 @@ class UnnestRows(StatementRows):
     def _write(
         self, statement: str, rows: Sequence[Model], columns: Sequence[int] | None = None
     ) -> None:
-        with self.connection.cursor() as cursor:
-            for start in range(0, len(rows), _CHUNK_ROWS):
-                values = self._prepare(rows[start : start + _CHUNK_ROWS], columns)
-                cursor.execute(statement, values)
+        for start in range(0, len(rows), _CHUNK_ROWS):
+            values = self._prepare(rows[start : start + _CHUNK_ROWS], columns)
+            executor_of(self.connection).execute(statement, values)
 
     def set_columns(self, names: Sequence[str], values: Sequence[tuple[Any, ...]]) -> None:
         columns = [self._names.index(name) for name in names]
@@ -57,22 +57,22 @@ class UnnestRows(StatementRows):
         source = ", ".join(f"%s::{name}[]" for name in types)
         aliases = ", ".join(["k", *(f"c{i}" for i in columns)])
         assignments = ", ".join(f"{self._quoted[i]} = s.c{i}" for i in columns)
-        with self.connection.cursor() as cursor:
-            cursor.execute(
-                f"UPDATE {self._table} SET {assignments} FROM unnest({source}) AS s({aliases}) "
-                f"WHERE {self._table}.{self._key_column} = s.k",
-                arrays,
-            )
+        executor_of(self.connection).execute(
+            f"UPDATE {self._table} SET {assignments} FROM unnest({source}) AS s({aliases}) "
+            f"WHERE {self._table}.{self._key_column} = s.k",
+            arrays,
+        )
 
     def insert_missing(self, rows: Sequence[tuple[Any, Model]]) -> set[Any]:
         taken = {key for key, _ in rows}
         convert = from_database(self.key, self.model, self.connection)
-        with self.connection.cursor() as cursor:
-            for start in range(0, len(rows), _CHUNK_ROWS):
-                chunk = [row for _, row in rows[start : start + _CHUNK_ROWS]]
-                cursor.execute(self._insert_missing, self._prepare(chunk))
-                made = [key for (key,) in cursor.fetchall()]
-                taken.difference_update(map(convert, made) if convert else made)
+        for start in range(0, len(rows), _CHUNK_ROWS):
+            chunk = [row for _, row in rows[start : start + _CHUNK_ROWS]]
+            execute = executor_of(self.connection).execute
+            made = [
+                key for (key,) in execute(self._insert_missing, self._prepare(chunk)).fetchall()
+            ]
+            taken.difference_update(map(convert, made) if convert else made)
         return taken
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Field, Model
 
+from whizbang.drivers.execution import executor_of
 from whizbang.drivers.rows.base import Rows
 from whizbang.drivers.rows.columns import fills_itself, from_database, to_database
 
@@ -67,12 +68,11 @@ class StatementRows(Rows):
     def load(self, keys: Sequence[Any], *, is_locked: bool) -> dict[Any, Model]:
         lock = self.lock_clause if is_locked else ""
         found: dict[Any, Model] = {}
-        with self.connection.cursor() as cursor:
-            for condition, params in self._match(keys):
-                cursor.execute(f"{self._select} {condition}{lock}", params)
-                for values in cursor.fetchall():
-                    row = self._make(values)
-                    found[getattr(row, self.key_name)] = row
+        execute = executor_of(self.connection).execute
+        for condition, params in self._match(keys):
+            for values in execute(f"{self._select} {condition}{lock}", params).fetchall():
+                row = self._make(values)
+                found[getattr(row, self.key_name)] = row
         return found
 
     def _match(self, keys: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
@@ -102,10 +102,8 @@ class StatementRows(Rows):
         values = self._take(row)
         params = [self._to_database[i](values[i]) for i in columns]
         params.append(self._key_to_database(key))
-        with self.connection.cursor() as cursor:
-            cursor.execute(self._update_statement(tuple(columns)), params)
-            is_gone = cursor.rowcount == 0
-        if is_gone:
+        statement = self._update_statement(tuple(columns))
+        if executor_of(self.connection).execute(statement, params).rowcount == 0:
             self.upsert([row])
 
     def _update_statement(self, columns: tuple[int, ...]) -> str:

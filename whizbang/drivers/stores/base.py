@@ -52,6 +52,15 @@ class StoredRow(NamedTuple):
     recorded_at: datetime
 
 
+class StateRow(NamedTuple):
+    """The part of a stored event that an aggregate's state follows from."""
+
+    version: int
+    type: str
+    schema: int
+    payload: bytes
+
+
 class RowsOfStream(NamedTuple):
     """New events of one stream and where the writer expects the stream to be."""
 
@@ -144,6 +153,11 @@ class EventStoreDriver(ABC):
 
         `as_of` keeps those recorded at or before it, `occurred_until` those that occurred by then.
         """
+
+    def read_state(self, stream: str, *, until: int | None = None) -> Iterator[StateRow]:
+        """What loading an aggregate needs of a stream's events; drivers make it quicker."""
+        for row in self.read_stream(stream, until=until):
+            yield StateRow(row.version, row.type, row.schema, row.payload)
 
     @abstractmethod
     def read_streams(self, streams: Sequence[str]) -> Iterator[StoredRow]:

@@ -17,6 +17,7 @@ from psycopg.pq import Format
 from psycopg.types.string import ByteaBinaryLoader
 
 from whizbang.drivers.errors import naming_missing_tables
+from whizbang.drivers.execution import PostgresExecutor
 from whizbang.drivers.stores.base import LogTail, NewRow, Placed, RowsOfStream, StoredRow
 from whizbang.drivers.stores.postgres_tail import Horizon, PostgresTail
 from whizbang.drivers.stores.relational import RelationalStore
@@ -49,6 +50,7 @@ class PostgresStore(RelationalStore):
         "position, stream, version, type, schema, payload::json, metadata::json,"
         " occurred_at, recorded_at"
     )
+    payload_column = "payload::json"
     _category_sql = "split_part(stream, '-', 1)"
 
     def __init__(self, *, using: str, options: dict[str, Any] | None = None) -> None:
@@ -106,10 +108,17 @@ class PostgresStore(RelationalStore):
         return self._fetch_places(load_statement(self.vendor, "append_events"), params)
 
     def _fetch_places(self, sql: str, params: Any) -> list[tuple[int, datetime]]:
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, params)
-            places: list[tuple[int, datetime]] = cursor.fetchall()
+        places: list[tuple[int, datetime]] = self._executor().execute(sql, params).fetchall()
         return places
+
+    def _executor(self) -> PostgresExecutor:
+        """One a connection, with loaders of our own."""
+        connection = self.connection
+        found: PostgresExecutor | None = connection.__dict__.get("_whizbang_store_executor")
+        if found is None:
+            found = PostgresExecutor(connection, adapt=_load_quickly)
+            connection.__dict__["_whizbang_store_executor"] = found
+        return found
 
     def _as_conflict(
         self, exc: DatabaseError, ordered: Sequence[RowsOfStream], bases: dict[str, int]
@@ -132,10 +141,12 @@ class PostgresStore(RelationalStore):
     # Reading
 
     def _read(self, sql: str, params: Sequence[Any]) -> list[StoredRow]:
-        with naming_missing_tables(self.using), self.connection.cursor() as cursor:
-            _load_quickly(cursor.cursor)
-            cursor.execute(sql, params)
-            return list(map(StoredRow._make, cursor.fetchall()))
+        return list(map(StoredRow._make, self._fetch(sql, params)))
+
+    def _fetch(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with naming_missing_tables(self.using):
+            found: list[tuple[Any, ...]] = self._executor().execute(sql, params).fetchall()
+        return found
 
     def _scan(self, sql: str, params: Sequence[Any]) -> list[StoredRow]:
         connection = self.connection

@@ -22,6 +22,7 @@ from whizbang.drivers.stores.base import (
     LogFilter,
     Placed,
     RowsOfStream,
+    StateRow,
     StoredRow,
 )
 from whizbang.drivers.stores.statements import load_statement
@@ -34,11 +35,15 @@ ANY_PAUSE_SECONDS = 0.001
 Where = tuple[list[str], list[Any]]  # conditions joined by AND, and their parameters
 
 
+_MOST = 2**31 - 1  # the largest version an integer column holds
+
+
 class RelationalStore(EventStoreDriver):
     """An event store in the table `whizbang_event` of a Django database."""
 
     vendor: ClassVar[str]
     columns: ClassVar[str]  # select list that gives a StoredRow
+    payload_column: ClassVar[str] = "payload"
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
@@ -139,6 +144,24 @@ class RelationalStore(EventStoreDriver):
             else:
                 low = rows[-1].version
 
+    def read_state(self, stream: str, *, until: int | None = None) -> Iterator[StateRow]:
+        low = 0
+        while True:
+            rows = self._fetch(
+                self._state_sql, [stream, low, _MOST if until is None else until, PAGE_ROWS]
+            )
+            yield from map(StateRow._make, rows)
+            if len(rows) < PAGE_ROWS:
+                return
+            low = rows[-1][0]
+
+    @property
+    def _state_sql(self) -> str:
+        return (
+            f"SELECT version, type, schema, {self.payload_column} FROM whizbang_event "
+            "WHERE stream = %s AND version > %s AND version <= %s ORDER BY version LIMIT %s"
+        )
+
     def _stream_conditions(
         self,
         stream: str,
@@ -214,6 +237,10 @@ class RelationalStore(EventStoreDriver):
         with naming_missing_tables(self.using), self.connection.cursor() as cursor:
             cursor.execute("SELECT max(position) FROM whizbang_event")
             return cursor.fetchone()[0] or 0
+
+    @abstractmethod
+    def _fetch(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Rows of a small read on the hot path."""
 
     @abstractmethod
     def _read(self, sql: str, params: Sequence[Any]) -> list[StoredRow]:

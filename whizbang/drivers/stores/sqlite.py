@@ -11,6 +11,7 @@ from typing import Any
 from django.db import DatabaseError, IntegrityError, transaction
 
 from whizbang.drivers.errors import naming_missing_tables
+from whizbang.drivers.execution import executor_of
 from whizbang.drivers.stores.base import LogTail, Placed, RowsOfStream, StoredRow
 from whizbang.drivers.stores.relational import RelationalStore
 from whizbang.exceptions import ConcurrencyError
@@ -75,9 +76,9 @@ class SqliteStore(RelationalStore):
         """Positions by stream and version: SQLite does not promise the order of RETURNING."""
         values = ", ".join([_ROW] * len(rows))
         params = [value for row in rows for value in row]
-        with self.connection.cursor() as cursor:
-            cursor.execute(f"{_INSERT}{values} RETURNING stream, version, position", params)
-            return {(stream, version): position for stream, version, position in cursor.fetchall()}
+        sql = f"{_INSERT}{values} RETURNING stream, version, position"
+        found = executor_of(self.connection).execute(sql, params).fetchall()
+        return {(stream, version): position for stream, version, position in found}
 
     def _as_conflict(
         self, exc: DatabaseError, ordered: Sequence[RowsOfStream], bases: dict[str, int]
@@ -87,9 +88,14 @@ class SqliteStore(RelationalStore):
         return self._moved(ordered, bases) if is_conflict else None
 
     def _read(self, sql: str, params: Sequence[Any]) -> list[StoredRow]:
-        with naming_missing_tables(self.using), self.connection.cursor() as cursor:
-            cursor.execute(sql, params)
-            return [_stored(row) for row in cursor.fetchall()]
+        return [_stored(row) for row in self._fetch(sql, params)]
+
+    def _fetch(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with naming_missing_tables(self.using):
+            found: list[tuple[Any, ...]] = (
+                executor_of(self.connection).execute(sql, params).fetchall()
+            )
+        return found
 
     _scan = _read
 
