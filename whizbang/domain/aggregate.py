@@ -90,7 +90,10 @@ class Aggregate(metaclass=AggregateMeta):
 
     @classmethod
     def domain(cls) -> str:
-        return domain_of_module(cls.__module__)
+        found: str | None = cls.__dict__.get("_domain_name")
+        if found is None:
+            found = cls._domain_name = domain_of_module(cls.__module__)  # type: ignore[attr-defined]
+        return found
 
     @classmethod
     def stream_of(cls, id: str) -> str:
@@ -99,10 +102,11 @@ class Aggregate(metaclass=AggregateMeta):
 
     @classmethod
     def _category(cls) -> str:
-        if "_category_name" not in cls.__dict__:
+        found: str | None = cls.__dict__.get("_category_name")
+        if found is None:
             name = cls.__dict__.get("category") or cls.__name__
-            cls._category_name = name if "." in name else f"{cls.domain()}.{name}"  # type: ignore[attr-defined]
-        found: str = cls.__dict__["_category_name"]
+            found = name if "." in name else f"{cls.domain()}.{name}"
+            cls._category_name = found  # type: ignore[attr-defined]
         return found
 
     @property

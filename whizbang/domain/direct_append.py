@@ -30,6 +30,6 @@ def append_directly(
             own = envelope(event, occurred_at=occurred_at, user=user, parent=parent)
             unit.add(item.stream, own)
     with transaction.atomic(using=store.using, savepoint=False):
-        recorded = unit.commit()
-    versions = {item.meta.stream: item.meta.version for item in recorded}
+        placed = unit.commit()
+    versions = {item.stream: item.place.version for item in placed}
     return [versions.get(i.stream) or store.driver.stream_version(i.stream) for i in appends]

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
+
 from whizbang.conf import settings
 from whizbang.domain.aggregate import Aggregate
-from whizbang.drivers.stores.base import ANY, Expected, NewRow, RowsOfStream
+from whizbang.drivers.stores.base import ANY, Expected, NewRow, Placed, RowsOfStream
 from whizbang.exceptions import OwnershipError, WhizbangError
 from whizbang.messages.base import Command, Event
 from whizbang.messages.envelope import Envelope
-from whizbang.messages.metadata import Metadata, WireMetadata
+from whizbang.messages.metadata import WireMetadata
 from whizbang.messages.validation import validator
 from whizbang.store.event_store import EventStore, Recorded, event_store
 from whizbang.store.slices import slice_of
@@ -30,6 +32,26 @@ class PendingEvent(NamedTuple):
     aggregate: Aggregate | None
 
 
+class PlacedEvent(NamedTuple):
+    """An event that was appended, and where."""
+
+    event: Event
+    envelope: Envelope
+    stream: str
+    place: Placed
+
+    def recorded(self) -> Recorded:
+        """As a reader of the log will see it."""
+        meta = msgspec.structs.replace(
+            self.envelope.metadata,
+            stream=self.stream,
+            version=self.place.version,
+            position=self.place.position,
+            recorded_at=self.place.recorded_at,
+        )
+        return Recorded(self.event, meta)
+
+
 class Mark(NamedTuple):
     """How much a unit of work held at some moment, to go back to."""
 
@@ -38,10 +60,11 @@ class Mark(NamedTuple):
     streams: frozenset[str]
 
 
-# Called with the events of one append, inside the transaction; may record more.
+# Called with the events of one append that they want, inside the transaction.
 Reaction = Callable[["UnitOfWork", Sequence[Recorded]], None]
-reactions: list[Reaction] = []  # inline subscribers: run until nothing new is recorded
-finishers: list[Reaction] = []  # inline projections: run once, last, just before the commit
+Wants = Callable[[type[Event]], bool]
+reactions: list[tuple[Wants, Reaction]] = []  # may record more: run until nothing new is recorded
+finishers: list[tuple[Wants, Reaction]] = []  # run once, last, just before the commit
 
 
 class UnitOfWork:
@@ -135,32 +158,41 @@ class UnitOfWork:
             aggregate._apply(event)
             aggregate._pending.append(event)
 
-    def commit(self) -> list[Recorded]:
+    def commit(self) -> list[PlacedEvent]:
         """Append everything with one statement, run inline subscribers, then inline projections."""
-        recorded: list[Recorded] = []
+        placed: list[PlacedEvent] = []
         while self.pending:
             batch = self.flush()
-            recorded.extend(batch)
-            for react in reactions:
-                react(self, batch)
-        if recorded:
-            for finish in finishers:
-                finish(self, recorded)
-        return recorded
+            placed.extend(batch)
+            for wants, react in reactions:
+                self._call(wants, react, batch)
+        for wants, finish in finishers:
+            self._call(wants, finish, placed)
+        return placed
 
-    def flush(self) -> list[Recorded]:
-        """Append what is pending and give it back as recorded, in order of positions."""
+    def _call(self, wants: Wants, reaction: Reaction, placed: Sequence[PlacedEvent]) -> None:
+        wanted = [item.recorded() for item in placed if wants(type(item.event))]
+        if wanted:
+            reaction(self, wanted)
+
+    def flush(self) -> list[PlacedEvent]:
+        """Append what is pending and give it back with its places, in order of positions."""
         pending, self.pending = self.pending, []
         groups: dict[str, list[PendingEvent]] = {}
         for entry in pending:
             groups.setdefault(entry.stream, []).append(entry)
         batch = [self._rows_of(stream, group) for stream, group in groups.items()]
         places = self.store.driver.append(batch)
-        recorded: list[Recorded] = []
-        for group, placed in zip(groups.values(), places, strict=True):
-            recorded.extend(self._settle(group, placed))
-        recorded.sort(key=lambda item: item.meta.position)
-        return recorded
+        placed: list[PlacedEvent] = []
+        for group, found in zip(groups.values(), places, strict=True):
+            _settle(group[0].aggregate, found)
+            placed.extend(
+                PlacedEvent(entry.event, entry.envelope, entry.stream, place)
+                for entry, place in zip(group, found, strict=True)
+            )
+        if len(groups) > 1:
+            placed.sort(key=lambda item: item.place.position)
+        return placed
 
     def _rows_of(self, stream: str, group: list[PendingEvent]) -> RowsOfStream:
         aggregate = group[0].aggregate
@@ -184,15 +216,12 @@ class UnitOfWork:
             )
         return RowsOfStream(stream, expected, rows, aggregate is not None)
 
-    def _settle(self, group: list[PendingEvent], placed: Sequence[Any]) -> list[Recorded]:
-        aggregate = group[0].aggregate
-        if aggregate is not None:
-            aggregate.version = placed[-1].version
-            aggregate._pending.clear()
-        return [
-            Recorded(entry.event, _place(entry.envelope.metadata, entry.stream, place))
-            for entry, place in zip(group, placed, strict=True)
-        ]
+
+def _settle(aggregate: Aggregate | None, placed: Sequence[Placed]) -> None:
+    """The aggregate stands where its events were appended."""
+    if aggregate is not None:
+        aggregate.version = placed[-1].version
+        aggregate._pending.clear()
 
 
 def _check_owned(event: Event) -> None:
@@ -203,14 +232,3 @@ def _check_owned(event: Event) -> None:
             f"{settings.SERVICE!r} does not own: record it in the service that does, or add the "
             "domain to WHIZBANG['OWNS']."
         )
-
-
-def _place(meta: Metadata, stream: str, place: Any) -> Metadata:
-    return WireMetadata.of(meta).to_metadata(
-        type=meta.type,
-        occurred_at=meta.occurred_at,
-        stream=stream,
-        version=place.version,
-        position=place.position,
-        recorded_at=place.recorded_at,
-    )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from whizbang.exceptions import NotReady
@@ -46,18 +43,23 @@ def is_missing_table(error: BaseException) -> bool:
     )
 
 
-@contextmanager
-def naming_missing_tables(using: str) -> Iterator[None]:
-    """Raise `NotReady` for a database without our tables."""
-    try:
-        yield
-    except DatabaseError as exc:
-        if is_missing_table(exc) and "whizbang_" in str(exc):
+class naming_missing_tables:  # reads like a function, and costs less than a generator
+    """A block that raises `NotReady` for a database without our tables."""
+
+    __slots__ = ("_using",)
+
+    def __init__(self, using: str) -> None:
+        self._using = using
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is not None and is_missing_table(error) and "whizbang_" in str(error):
             raise NotReady(
-                f"Database {using!r} does not have whizbang's tables: run "
-                f"`manage.py migrate --database {using}`."
-            ) from exc
-        raise
+                f"Database {self._using!r} does not have whizbang's tables: run "
+                f"`manage.py migrate --database {self._using}`."
+            ) from error
 
 
 def _state_of(error: DatabaseError) -> str | None:

@@ -24,8 +24,10 @@ class Executor:
         connection = self.connection
         if connection.execute_wrappers or connection.queries_logged:
             return self._execute_watched(sql, params)
-        connection.ensure_connection()
-        connection.validate_no_broken_transaction()
+        if not connection.in_atomic_block:
+            connection.ensure_connection()
+        elif connection.needs_rollback:
+            connection.validate_no_broken_transaction()  # raises
         with connection.wrap_database_errors:
             return self._execute(sql, params)
 

@@ -29,6 +29,7 @@ class MessageInfo:
     __slots__ = (
         "_domain",
         "aliases",
+        "codecs",
         "cls",
         "explicit_domain",
         "explicit_name",
@@ -46,6 +47,7 @@ class MessageInfo:
         self.aliases: tuple[str, ...] = ()
         self.requires: tuple[str, ...] = ()
         self.upcasters: dict[int, Upcaster] = {}
+        self.codecs: dict[str, Any] = {}  # by content type, made when first needed
 
     @property
     def domain(self) -> str:

@@ -77,6 +77,7 @@ def upcasts(event: type[Event], *, from_version: int) -> Callable[[U], U]:
                 f"{event.__name__} version {from_version} is upcast by {known.__qualname__} already."
             )
         info.upcasters[from_version] = function
+        info.codecs.clear()
         return function
 
     return decorate

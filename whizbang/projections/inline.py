@@ -16,12 +16,13 @@ _state: tuple[int, int] = (-1, -1)
 
 
 def project(unit: unit_of_work.UnitOfWork, recorded: Sequence[Recorded]) -> None:
-    """Write the inline projections of these events; rows are locked in key order, last."""
-    wanted: dict[int, tuple[Any, list[Recorded]]] = {}
+    """Write the inline projections of these events, by name; rows are locked in key order."""
+    wanted: dict[str, tuple[Any, list[Recorded]]] = {}
     for item in recorded:
         for projection in _reactions_to(type(item.event))[0]:
-            wanted.setdefault(id(projection), (projection, []))[1].append(item)
-    for projection, events in wanted.values():
+            wanted.setdefault(projection.name, (projection, []))[1].append(item)
+    # Always in the same order, so that two transactions do not wait for each other's rows.
+    for _, (projection, events) in sorted(wanted.items()):
         projection.apply_batch(events, using=projection.using or unit.store.using)
 
 
@@ -63,5 +64,5 @@ def forget() -> None:
 
 
 settings.on_change(forget)
-unit_of_work.reactions.append(call_subscribers)
-unit_of_work.finishers.append(project)
+unit_of_work.reactions.append((lambda cls: bool(_reactions_to(cls)[1]), call_subscribers))
+unit_of_work.finishers.append((lambda cls: bool(_reactions_to(cls)[0]), project))

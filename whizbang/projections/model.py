@@ -53,7 +53,9 @@ class ModelProjection(Projection):
             return
         self.prefetch(events)
         rows = rows_of(self.model, self._key, using)
-        self._apply(rows, steps, is_shared=self.delivery == "inline")
+        is_shared = self.delivery == "inline"
+        if len(steps) > 1 or not self._apply_one(rows, steps[0], is_shared=is_shared):
+            self._apply(rows, steps, is_shared=is_shared)
 
     def fold_all(self, events: Iterable[Recorded], *, using: str) -> dict[Any, Model]:
         """Fold a history as if there were no rows yet; gives the final ones by key, in memory."""
@@ -71,6 +73,22 @@ class ModelProjection(Projection):
         rows.delete_all()
         self._check_keys(rows, folded)
         rows.insert(list(folded.values()))
+
+    def _apply_one(self, rows: Rows, step: Step, *, is_shared: bool) -> bool:
+        """The usual case of inline delivery: one event changes one row. False if there is no row."""
+        key, method, event, meta = step
+        row = rows.load([key], is_locked=is_shared).get(key)
+        if row is None:
+            return False
+        before = rows.snapshot(row)
+        if method(row, event, meta) is DELETE:
+            rows.delete([key])
+            return True
+        self._check_keys(rows, {key: row})
+        columns = rows.changed_columns(row, before)
+        if columns:
+            rows.update_one(key, row, columns)
+        return True
 
     def _apply(self, rows: Rows, steps: Sequence[Step], *, is_shared: bool) -> None:
         loaded = rows.load(list(dict.fromkeys([step[0] for step in steps])), is_locked=is_shared)

@@ -43,12 +43,10 @@ class Codec:
             raise DecodeError(self._info.type_name, place, f"{type(exc).__name__}: {exc}") from exc
 
 
-_codecs: dict[tuple[type[base.Message], int, str], Codec] = {}
-
-
 def codec(cls: type[base.Message], serializer: Serializer) -> Codec:
-    key = (cls, len(cls.__whizbang__.upcasters), serializer.content_type)
-    found = _codecs.get(key)
+    """The codec of a type in a format; made once, again when an upcaster is added."""
+    known = cls.__whizbang__.codecs
+    found: Codec | None = known.get(serializer.content_type)
     if found is None:
-        found = _codecs[key] = Codec(cls, serializer)
+        found = known[serializer.content_type] = Codec(cls, serializer)
     return found

@@ -156,29 +156,28 @@ class EventStore:
         stream = loaded.stream
         if until == 0:
             return loaded
-        rows: Iterator[StateRow | StoredRow]
         if as_of is None and occurred_until is None:
-            rows = self.driver.read_state(stream, until=until)
-        else:
-            rows = self.driver.read_stream(
-                stream, until=until, as_of=as_of, occurred_until=occurred_until
-            )
-        self._fold(loaded, stream, rows)
+            self._fold(loaded, stream, self.driver.read_state(stream, until=until))
+            return loaded
+        for row in self.driver.read_stream(
+            stream, until=until, as_of=as_of, occurred_until=occurred_until
+        ):
+            loaded._apply(self.decode_event(row))
+            loaded.version = row.version
         return loaded
 
-    def _fold(self, aggregate: Any, stream: str, rows: Iterable[StateRow | StoredRow]) -> None:
-        appliers = aggregate._appliers
-        serializer = self.serializer
-        for row in rows:
-            found = find_type(row.type)
+    def _fold(self, aggregate: Any, stream: str, rows: Iterable[StateRow]) -> None:
+        appliers, serializer = aggregate._appliers, self.serializer
+        version = 0
+        for version, type_name, schema, payload in rows:
+            found = find_type(type_name)
             if found is None:
-                raise UnknownMessageType(row.type, f"stream {stream!r}, version {row.version}")
-            where = (stream, row.version)
-            event = codec(found, serializer).decode(row.payload, row.schema, where)
+                raise UnknownMessageType(type_name, f"stream {stream!r}, version {version}")
+            event = codec(found, serializer).decode(payload, schema, (stream, version))
             applier = appliers.get(found)
             if applier is not None:
                 applier(aggregate, event)
-            aggregate.version = row.version
+        aggregate.version = version
 
     def load_many(self, aggregate_type: type[A], ids: Mapping[str, str]) -> dict[str, A]:
         """Aggregates by stream, from one read; `ids` gives the id of each stream."""

@@ -52,13 +52,8 @@ class StoredRow(NamedTuple):
     recorded_at: datetime
 
 
-class StateRow(NamedTuple):
-    """The part of a stored event that an aggregate's state follows from."""
-
-    version: int
-    type: str
-    schema: int
-    payload: bytes
+# The part of a stored event that an aggregate's state follows from: version, type, schema, payload.
+StateRow = tuple[int, str, int, bytes]
 
 
 class RowsOfStream(NamedTuple):
@@ -157,7 +152,7 @@ class EventStoreDriver(ABC):
     def read_state(self, stream: str, *, until: int | None = None) -> Iterator[StateRow]:
         """What loading an aggregate needs of a stream's events; drivers make it quicker."""
         for row in self.read_stream(stream, until=until):
-            yield StateRow(row.version, row.type, row.schema, row.payload)
+            yield row.version, row.type, row.schema, row.payload
 
     @abstractmethod
     def read_streams(self, streams: Sequence[str]) -> Iterator[StoredRow]:

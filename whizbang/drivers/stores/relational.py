@@ -53,15 +53,19 @@ class RelationalStore(EventStoreDriver):
     # Writing
 
     def append(self, streams: Sequence[RowsOfStream]) -> list[list[Placed]]:
-        ordered = sorted((s for s in streams if s.rows), key=attrgetter("stream"))
+        ordered = [s for s in streams if s.rows]
         if not ordered:
             return [[] for _ in streams]
-        _refuse_repeated(ordered)
+        if len(ordered) > 1:
+            ordered.sort(key=attrgetter("stream"))
+            _refuse_repeated(ordered)
         with naming_missing_tables(self.using):
             placed = self._append_ordered(ordered)
         return [placed[s.stream] if s.rows else [] for s in streams]
 
     def _append_ordered(self, ordered: Sequence[RowsOfStream]) -> dict[str, list[Placed]]:
+        if not any(isinstance(item.expected, Expectation) for item in ordered):
+            return self._append_once(ordered)
         # In a transaction of the caller's a lost race may have ended it: only the caller can retry.
         attempts = ANY_ATTEMPTS if self.connection.get_autocommit() else 1
         for attempt in range(1, attempts):
@@ -150,7 +154,7 @@ class RelationalStore(EventStoreDriver):
             rows = self._fetch(
                 self._state_sql, [stream, low, _MOST if until is None else until, PAGE_ROWS]
             )
-            yield from map(StateRow._make, rows)
+            yield from rows
             if len(rows) < PAGE_ROWS:
                 return
             low = rows[-1][0]

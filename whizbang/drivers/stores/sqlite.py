@@ -48,6 +48,9 @@ class SqliteStore(RelationalStore):
         self, ordered: Sequence[RowsOfStream], bases: dict[str, int]
     ) -> dict[str, list[Placed]]:
         recorded_at = datetime.now(UTC)
+        if len(ordered) == 1 and len(ordered[0].rows) == 1:
+            item = ordered[0]
+            return {item.stream: [self._insert_one(item, bases[item.stream] + 1, recorded_at)]}
         rows = _parameters(ordered, bases, _to_text(recorded_at))
         positions: dict[tuple[str, int], int] = {}
         with self._all_or_none(len(rows)):
@@ -62,6 +65,23 @@ class SqliteStore(RelationalStore):
             ]
             for item in ordered
         }
+
+    def _insert_one(self, item: RowsOfStream, version: int, recorded_at: datetime) -> Placed:
+        (row,) = item.rows
+        params = (
+            item.stream,
+            version,
+            row.type,
+            row.schema,
+            row.slice,
+            row.payload,
+            row.metadata,
+            _to_text(row.occurred_at),
+            _to_text(recorded_at),
+        )
+        # The position of an AUTOINCREMENT key is the row id of the insert.
+        cursor = executor_of(self.connection).execute(_INSERT + _ROW, params)
+        return Placed(cursor.lastrowid, version, recorded_at)
 
     @property
     def _chunk_rows(self) -> int:
@@ -163,7 +183,9 @@ def _parameters(
 
 def _to_text(value: datetime) -> str:
     """As Django writes datetimes: naive UTC."""
-    return str(value.astimezone(UTC).replace(tzinfo=None))
+    if value.tzinfo is not UTC:
+        value = value.astimezone(UTC)
+    return str(value)[:-6]  # without "+00:00"
 
 
 def _stored(row: tuple[Any, ...]) -> StoredRow:
