@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from django.apps import apps
 from django.core import checks
 from django.db import connections
 from django.utils.module_loading import import_string
@@ -18,6 +20,7 @@ from whizbang.projections import declaration
 from whizbang.routing.registry import registry
 
 _DELIVERIES = ("async", "inline")
+_CORE_STAGES = DEFAULT_PIPELINE[5:]  # Handle, Commit, Outbox, Respond
 
 
 @checks.register("whizbang")
@@ -71,6 +74,7 @@ def _check_stores() -> Iterator[checks.CheckMessage]:
 def check_messages(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
     found: list[checks.CheckMessage] = []
     for cls in types.all_types():
+        found.extend(_check_fields(cls))
         try:
             msgspec.json.Decoder(cls)
         except (TypeError, NameError, ValueError) as exc:
@@ -93,6 +97,23 @@ def check_messages(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]
             )
         )
     return found
+
+
+def _check_fields(cls: Any) -> Iterator[checks.CheckMessage]:
+    """Fields of classes that msgspec does not know: they would fail when a message is sent."""
+    try:
+        fields = getattr(msgspec.inspect.type_info(cls), "fields", ())
+    except (TypeError, NameError, ValueError):
+        return  # said by the decoder's check
+    for field in fields:
+        if isinstance(field.type, msgspec.inspect.CustomType):
+            yield checks.Error(
+                f"{cls.__name__}.{field.name} is a {field.type.cls.__name__}, which no message can "
+                "carry.",
+                hint="Use plain types, or a class derived from whizbang.Value.",
+                obj=cls,
+                id="whizbang.E012",
+            )
 
 
 @checks.register("whizbang")
@@ -128,7 +149,81 @@ def _find_inactive() -> Iterator[checks.CheckMessage]:
 
 
 @checks.register("whizbang")
+def check_modes(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    """MODES may name types of other services' contracts, but not nothing at all."""
+    modes = given().get("MODES", {}) if isinstance(given(), dict) else {}
+    known = {config.label for config in apps.get_app_configs()}
+    for cls in types.all_types():
+        info = cls.__whizbang__
+        known.update((info.domain, info.type_name, *info.alias_names))
+    return [
+        checks.Warning(
+            f"MODES names {name!r}, which is no message type and no domain.",
+            hint=_suggest(str(name), known),
+            id="whizbang.W003",
+        )
+        for name in (modes if isinstance(modes, dict) else ())
+        if name not in known
+    ]
+
+
+def _suggest(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"Did you mean {near[0]!r}?" if near else "Use a type such as 'orders.PlaceOrder'."
+
+
+@checks.register("whizbang")
+def check_pipeline(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Without these stages, in this order, commands are handled in part or not at all."""
+    if list(find_problems(given())):
+        return []
+    places = []
+    for core in _CORE_STAGES:
+        stage = import_string(core)
+        found = [i for i, path in enumerate(settings.PIPELINE) if _is_stage(path, stage)]
+        places.append(found[0] if found else None)
+    missing = [
+        c.rsplit(".", 1)[1] for c, place in zip(_CORE_STAGES, places, strict=True) if place is None
+    ]
+    found = [place for place in places if place is not None]
+    if not missing and found == sorted(found):
+        return []
+    what = f"lacks {', '.join(missing)}" if missing else "has its core stages in another order"
+    return [
+        checks.Warning(
+            f"WHIZBANG['PIPELINE'] {what}.",
+            hint="Without Handle, Commit, Outbox and Respond, in this order, events and messages are lost. "
+            "Silence this check if stages of your own do their work.",
+            id="whizbang.W002",
+        )
+    ]
+
+
+def _is_stage(path: str, stage: Any) -> bool:
+    try:
+        found = import_string(path)
+    except ImportError:
+        return False
+    return isinstance(found, type) and issubclass(found, stage)
+
+
+@checks.register("whizbang")
 def check_aggregates(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    return [*_check_annotated(), *_check_unannotated()]
+
+
+def _check_unannotated() -> Iterator[checks.CheckMessage]:
+    for cls in aggregate.declared:
+        for name in aggregate.unannotated_defaults(cls):
+            yield checks.Error(
+                f"{cls.__name__}.{name} has no annotation, so all instances share it.",
+                hint=f"Annotate it, as in `{name}: list[str] = []`, to make it part of the state.",
+                obj=cls,
+                id="whizbang.E031",
+            )
+
+
+def _check_annotated() -> list[checks.CheckMessage]:
     return [
         checks.Error(
             f"The default of {cls.__name__}.{name} would be shared by all instances.",

@@ -139,6 +139,17 @@ class ResultTooLarge(WhizbangError):
         )
 
 
+class UnstorableResult(WhizbangError):
+    """A handler returned what cannot be kept for a receipt or a repeated message."""
+
+    def __init__(self, type_name: str, reason: object) -> None:
+        self.type_name = type_name
+        super().__init__(
+            f"A handler returned a {type_name}, which cannot be kept for its receipt ({reason}): "
+            "return plain values or messages."
+        )
+
+
 class WrongMode(WhizbangError):
     """A verb was used where it cannot work, such as waiting inside an open transaction."""
 

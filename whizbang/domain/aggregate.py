@@ -8,13 +8,17 @@ from typing import Any, ClassVar, TypeVar, get_origin
 
 from whizbang.exceptions import OwnershipError, WhizbangError
 from whizbang.messages.base import Event, domain_of_module
+from whizbang.messages.signatures import check_takes
 
-F = TypeVar("F", bound=Callable[..., None])
+E = TypeVar("E", bound=Event)
+S = TypeVar("S")
 _COPIED = (list, dict, set)
 _SHARED_SAFE = (int, float, complex, str, bytes, bool, type(None), tuple, frozenset)
 
 
-def applies(*event_types: type[Event]) -> Callable[[F], F]:
+def applies(
+    *event_types: type[E],
+) -> Callable[[Callable[[S, E], None]], Callable[[S, E], None]]:
     """Mark the method that changes an aggregate's state for these events.
 
     It must only set state: it runs again whenever the aggregate is loaded.
@@ -23,7 +27,8 @@ def applies(*event_types: type[Event]) -> Callable[[F], F]:
         if not (isinstance(event_type, type) and issubclass(event_type, Event)):
             raise TypeError(f"@applies takes Event classes, not {event_type!r}.")
 
-    def decorate(method: F) -> F:
+    def decorate(method: Callable[[S, E], None]) -> Callable[[S, E], None]:
+        check_takes(method, "self", "event", decorator="applies")
         method.__whizbang_applies__ = event_types  # type: ignore[attr-defined]
         return method
 
@@ -128,15 +133,19 @@ class Aggregate(metaclass=AggregateMeta):
                 f"{event_type.__whizbang__.type_name}: that event belongs to another domain. "
                 "Send a command to its owner."
             )
+        self._check_known(event)
+        self._apply(event)
+        self._pending.append(event)
+        if self._on_record is not None:
+            self._on_record(self, event)
+
+    def _check_known(self, event: Event) -> None:
+        event_type = type(event)
         if event_type not in self._appliers and event_type not in self.ignores:
             raise WhizbangError(
                 f"{type(self).__name__} has no @applies method for {event_type.__name__}: add one, "
                 "or list it in `ignores` if its state does not depend on it."
             )
-        self._apply(event)
-        self._pending.append(event)
-        if self._on_record is not None:
-            self._on_record(self, event)
 
     def _apply(self, event: Event) -> None:
         applier = self._appliers.get(type(event))
@@ -174,6 +183,16 @@ def shared_defaults(cls: type[Aggregate]) -> Iterator[str]:
     for name, value in cls._plain.items():
         hashable = getattr(type(value), "__hash__", None) is not None
         if not isinstance(value, _SHARED_SAFE) and not (hashable and _is_immutable(value)):
+            yield name
+
+
+def unannotated_defaults(cls: type[Aggregate]) -> Iterator[str]:
+    """Names of lists, dicts and sets that are no state, since they have no annotation: shared."""
+    annotations = cls.__dict__.get("__annotations__", {})
+    for name, value in cls.__dict__.items():
+        if name.startswith("_") or name in annotations or name in ("category", "ignores"):
+            continue
+        if type(value) in _COPIED:
             yield name
 
 

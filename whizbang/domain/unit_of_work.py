@@ -82,6 +82,8 @@ class UnitOfWork:
         self.completed: list[tuple[Any, Any]] = []  # (inbox row, result) of a batch
 
     def load(self, aggregate_type: type[A], id: str) -> A:
+        if not id:
+            raise ValueError(f"{aggregate_type.__name__} was loaded with an empty id.")
         stream = aggregate_type.stream_of(id)
         known = self.aggregates.get(stream)
         if known is None:

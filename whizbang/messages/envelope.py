@@ -65,8 +65,9 @@ class Envelope(msgspec.Struct, eq=False):
             return self.parent.user if self.parent is not None else None
         if isinstance(user, str):
             return user
-        key = getattr(user, "pk", user)
-        return str(key) if key is not None else None
+        if not hasattr(user, "pk"):
+            raise TypeError(f"user must be a Django user or text, not a {type(user).__name__}.")
+        return None if user.pk is None else str(user.pk)
 
     @property
     def metadata(self) -> Metadata:
@@ -129,8 +130,16 @@ def envelope(
         raise TypeError(f"{type(message).__name__} is not a Command, Event or Query.{hint}")
     if occurred_at is not None and occurred_at.tzinfo is None:
         raise ValueError("occurred_at must have a time zone, such as datetime(…, tzinfo=UTC).")
-    if isinstance(message_id, str):
-        message_id = UUID(message_id)
+    message_id = _to_uuid(message_id)
     if occurred_at is not None:
         occurred_at = occurred_at.astimezone(UTC)
     return Envelope(message, message_id, occurred_at, user, ordering_key, using, parent)
+
+
+def _to_uuid(value: Any) -> UUID | None:
+    if value is None or isinstance(value, UUID):
+        return value
+    try:
+        return UUID(value)
+    except (ValueError, TypeError, AttributeError) as exc:
+        raise ValueError(f"message_id must be a UUID or its text, not {value!r}.") from exc

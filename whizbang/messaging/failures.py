@@ -46,7 +46,7 @@ def fail(row: InboxMessage, error: Exception, *, using: str) -> None:
         row.type,
         row.message_id,
         row.attempts,
-        error,
+        _describe(error),
     )
     _claimed(row, using).update(
         status=Status.RETRYING,
@@ -62,7 +62,7 @@ def bury(row: InboxMessage, error: Exception, *, using: str) -> None:
         row.type,
         row.message_id,
         row.attempts,
-        error,
+        _describe(error),
     )
     story = _story_of(error)
     with transaction.atomic(using=using):
@@ -96,6 +96,10 @@ def _claimed(row: InboxMessage, using: str) -> Any:
 
 def _story_of(error: Exception) -> dict[str, str]:
     return {
-        "error": f"{type(error).__name__}: {error}",
+        "error": _describe(error),
         "traceback": "".join(traceback.format_exception(error))[-_MOST_TRACEBACK:],
     }
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import typing
-from typing import Any
+from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
@@ -20,6 +20,7 @@ from whizbang.exceptions import (
     CommandFailed,
     MessageIdReused,
     ResultTooLarge,
+    UnstorableResult,
     WaitTimeout,
     WhizbangError,
     WrongMode,
@@ -34,17 +35,18 @@ from whizbang.models import InboxMessage
 _TOO_LARGE = b"\0"  # stands for a result that was not kept; no JSON starts with it
 _POLL_SECONDS = 0.02
 Status = InboxMessage.Status
+R = TypeVar("R")
 FINISHED = (Status.HANDLED, Status.FAILED, Status.EXPIRED)
 
 
-class Receipt:
+class Receipt(Generic[R]):
     """Tells what became of one message: status, result and error, as of the last refresh."""
 
-    def __init__(self, id: UUID, message_type: type[Message], *, using: str) -> None:
+    def __init__(self, id: UUID, message_type: type[Any], *, using: str) -> None:
         self.id = id
         self.status: str = Status.STORED.value
         self.error: str = ""
-        self._type = message_type
+        self._type: type[Message] = message_type
         self._using = using
         self._result: Any = None
 
@@ -52,20 +54,20 @@ class Receipt:
         return f"<Receipt {self._type.__whizbang__.type_name} {self.id} {self.status}>"
 
     @classmethod
-    def handled(cls, id: UUID, message_type: type[Message], result: Any, *, using: str) -> Receipt:
+    def handled(cls, id: UUID, message_type: type[Any], result: R, *, using: str) -> Receipt[R]:
         """The receipt of a message that was handled inline."""
         made = cls(id, message_type, using=using)
         made.status, made._result = Status.HANDLED.value, result
         return made
 
     @property
-    def result(self) -> Any:
+    def result(self) -> R | None:
         """What the handler returned; None until it is handled. Raises `ResultTooLarge`."""
         if isinstance(self._result, _NotKept):
             raise ResultTooLarge(self.id, self._type.__whizbang__.type_name)
-        return self._result
+        return self._result  # type: ignore[no-any-return]
 
-    def refresh(self) -> Receipt:
+    def refresh(self) -> Receipt[R]:
         """Read the message's state again and give the receipt back."""
         row = InboxMessage.objects.using(self._using).filter(message_id=self.id).first()
         if row is not None:
@@ -74,7 +76,7 @@ class Receipt:
                 self._result = decode_result(row, self._type)
         return self
 
-    def wait(self, *, timeout_seconds: float = 30.0) -> Any:
+    def wait(self, *, timeout_seconds: float = 30.0) -> R:
         """Wait until the message is handled and return its result.
 
         Raises `CommandFailed` when it was given up or expired, `WaitTimeout` when it takes longer, and
@@ -85,7 +87,7 @@ class Receipt:
             time.sleep(_POLL_SECONDS)
         return self._outcome()
 
-    async def await_result(self, *, timeout_seconds: float = 30.0) -> Any:
+    async def await_result(self, *, timeout_seconds: float = 30.0) -> R:
         """See wait()."""
         deadline = time.monotonic() + timeout_seconds
         while not await sync_to_async(self._is_finished)(deadline):
@@ -99,7 +101,8 @@ class Receipt:
         if connections[self._using].in_atomic_block:
             raise WrongMode(
                 f"wait() for {type_name} {self.id} inside an open transaction would never end: the "
-                "message is not committed yet. Wait after the transaction."
+                "message is not committed yet. Wait after the transaction; in a test call "
+                "whizbang.testing.drain() first."
             )
         if time.monotonic() >= deadline:
             raise WaitTimeout(
@@ -107,12 +110,12 @@ class Receipt:
             )
         return False
 
-    def _outcome(self) -> Any:
+    def _outcome(self) -> R:
         if self.status != Status.HANDLED:
             raise CommandFailed(self.id, self._type.__whizbang__.type_name, self.status, self.error)
-        return self.result
+        return self.result  # type: ignore[return-value]
 
-    async def arefresh(self) -> Receipt:
+    async def arefresh(self) -> Receipt[R]:
         """See refresh()."""
         return await sync_to_async(self.refresh)()
 
@@ -139,10 +142,7 @@ def encode_result(result: Any) -> bytes | None:
     try:
         data = encode_json(result)
     except (TypeError, ValueError) as exc:
-        raise WhizbangError(
-            f"A handler returned a {type(result).__name__}, which cannot be kept for its receipt "
-            f"({exc}): return plain values or messages."
-        ) from exc
+        raise UnstorableResult(type(result).__name__, exc) from exc
     return _TOO_LARGE if len(data) > settings.get().MAX_RESULT_BYTES else data
 
 

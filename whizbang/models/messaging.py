@@ -84,6 +84,7 @@ class DeadLetter(models.Model):
         verbose_name = _("dead letter")
         verbose_name_plural = _("dead letters")
         default_permissions = ("view",)
+        permissions = [("redrive_deadletter", _("Can redrive a dead letter"))]
 
     def __str__(self) -> str:
         return f"{self.type} {self.message_id}"

@@ -71,6 +71,7 @@ class ParkedStream(models.Model):
         verbose_name = _("parked stream")
         verbose_name_plural = _("parked streams")
         default_permissions = ("view",)
+        permissions = [("retry_parkedstream", _("Can retry a parked stream"))]
         constraints = [
             models.UniqueConstraint(fields=["subscription", "stream"], name="whizbang_parked_once")
         ]

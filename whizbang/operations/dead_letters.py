@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from uuid import UUID
+
 from django.db import transaction
 from django.db.models.functions import Now
 
@@ -9,6 +12,29 @@ from whizbang.exceptions import WhizbangError
 from whizbang.messaging.nudge import nudge_after_commit
 from whizbang.models import DeadLetter, InboxMessage
 from whizbang.store.event_store import event_store
+
+
+def dead_letters() -> Iterator[DeadLetter]:
+    """All dead letters, oldest first, in bounded memory."""
+    rows = DeadLetter.objects.using(event_store().using).order_by("pk")
+    return rows.defer("payload", "metadata", "traceback").iterator(chunk_size=500)
+
+
+def find_dead_letter(id: str) -> DeadLetter:
+    """The newest dead letter with this number or message id. Raises WhizbangError."""
+    rows = DeadLetter.objects.using(event_store().using).order_by("-pk")
+    try:
+        found = rows.filter(pk=int(id)) if id.isdigit() else rows.filter(message_id=UUID(id))
+    except ValueError as exc:
+        raise WhizbangError(
+            f"{id!r} is neither the number nor the message id of a dead letter."
+        ) from exc
+    letter = found.first()
+    if letter is None:
+        raise WhizbangError(
+            f"There is no dead letter {id}: `manage.py whizbang deadletters` lists them."
+        )
+    return letter
 
 
 def retry_dead_letter(pk: int) -> InboxMessage:

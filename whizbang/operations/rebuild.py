@@ -12,10 +12,11 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from whizbang.drivers.stores.base import LogFilter
-from whizbang.exceptions import WhizbangError
+from whizbang.exceptions import UnknownMessageType, WhizbangError
 from whizbang.models import ParkedStream, Rebuild, Subscription
 from whizbang.projections.subscription import ProjectionSubscription
 from whizbang.store.event_store import EventStore, Recorded, event_store
+from whizbang.subscriptions.known_types import unknown_types
 from whizbang.subscriptions.leases import LeaseHolder
 from whizbang.subscriptions.registered import all_definitions
 from whizbang.subscriptions.start import ensure_rows
@@ -53,6 +54,16 @@ def find_projection(store: EventStore, name: str) -> ProjectionSubscription:
     return found[name]
 
 
+def refuse_unknown_types(store: EventStore) -> None:
+    """Raise `UnknownMessageType` when the log holds events that no installed app defines.
+
+    A rebuild would leave them out, and the read model would lose what they say.
+    """
+    unknown = unknown_types(store)
+    if unknown:
+        raise UnknownMessageType(", ".join(unknown), "in the log")
+
+
 class RebuildPart:
     """Does one requested rebuild at a time, under a lease."""
 
@@ -88,6 +99,7 @@ def rebuild(store: EventStore, run: Rebuild) -> Rebuild:
     Readers see the old rows until the commit. A run whose worker died begins again.
     """
     definition = find_projection(store, run.projection)
+    refuse_unknown_types(store)
     ensure_rows([definition])
     Rebuild.objects.using(store.using).filter(pk=run.pk).update(
         status=Status.RUNNING, started_at=Now(), events=0
@@ -99,6 +111,7 @@ def rebuild(store: EventStore, run: Rebuild) -> Rebuild:
     Rebuild.objects.using(store.using).filter(pk=run.pk).update(
         status=Status.DONE,
         events=replay.count,
+        rows=replay.row_count,
         position=replay.head,
         finished_at=Now(),
         error="",
@@ -116,6 +129,7 @@ class _Replay:
         self._store, self._definition, self._run, self._stack = store, definition, run, stack
         self.head = 0
         self.count = 0
+        self.row_count = 0
 
     def __iter__(self) -> Iterator[Recorded]:
         head = self._store.head()
@@ -152,6 +166,7 @@ def _refill(definition: ProjectionSubscription, replay: _Replay) -> None:
     if hasattr(projection, "fold_all"):
         rows = projection.fold_all(replay, using=definition.using)
         projection.replace_all(rows, using=definition.using)
+        replay.row_count = len(rows)
         return
     replay.lock()
     projection.clear()

@@ -7,8 +7,16 @@ from typing import Any
 
 from django.db.models import Count, Min
 
-from whizbang.models import DeadLetter, InboxMessage, OutboxMessage, ParkedStream, Subscription
+from whizbang.models import (
+    DeadLetter,
+    InboxMessage,
+    OutboxMessage,
+    ParkedStream,
+    Rebuild,
+    Subscription,
+)
 from whizbang.store.event_store import EventStore, event_store
+from whizbang.subscriptions.known_types import unknown_types
 from whizbang.subscriptions.registered import all_definitions
 
 
@@ -63,12 +71,13 @@ def overview(store: EventStore | None = None) -> dict[str, Any]:
     return {
         "head": store.head(),
         "subscriptions": [asdict(status) for status in subscription_statuses(store)],
-        "inbox": dict(
-            waiting.values_list("status")
-            .annotate(n=Count("id"))
-            .order_by()
-            .values_list("status", "n")
-        ),
+        "inbox": dict(_count_by_status(waiting)),
         "outbox": outbox.aggregate(unsent=Count("id"), oldest=Min("occurred_at")),
         "dead_letters": DeadLetter.objects.using(store.using).count(),
+        "rebuilds": dict(_count_by_status(Rebuild.objects.using(store.using))),
+        "unknown_types": unknown_types(store),
     }
+
+
+def _count_by_status(rows: Any) -> Any:
+    return rows.values_list("status").annotate(n=Count("pk")).order_by().values_list("status", "n")

@@ -35,9 +35,11 @@ class Authorize(Stage):
 
 
 def _find_user(user: Any) -> Any:
-    """The Django user behind an object or an opaque text; None for nobody."""
+    """The user given, or the one whose primary key a text is; None for nobody."""
     if user is None or hasattr(user, "has_perm"):
         return user
+    if not isinstance(user, str):
+        raise TypeError(f"user must be a Django user or text, not a {type(user).__name__}.")
     model = get_user_model()
     try:
         return model._default_manager.filter(pk=user).first()

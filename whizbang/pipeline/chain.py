@@ -11,7 +11,7 @@ from django.utils.module_loading import import_string
 from whizbang import signals
 from whizbang.conf import settings
 from whizbang.drivers.telemetry import telemetry
-from whizbang.exceptions import HandlerNotFound
+from whizbang.exceptions import HandlerNotFound, WhizbangError
 from whizbang.messages.base import Message
 from whizbang.messages.envelope import Envelope
 from whizbang.pipeline.stage import NextStage
@@ -28,8 +28,8 @@ class Chains(dict[type[Message], Chain]):
         self._is_wanted, self._needs_handler = is_wanted, needs_handler
 
     def __missing__(self, message_type: type[Message]) -> Chain:
-        if self._needs_handler and registry.handler_of(message_type) is None:
-            raise HandlerNotFound(message_type.__whizbang__.type_name)
+        if self._needs_handler:
+            _check_handlers(message_type)
         chain = self[message_type] = compile_chain(message_type, self._is_wanted)
         return chain
 
@@ -57,6 +57,16 @@ def compile_chain(message_type: type[Message], is_wanted: Callable[[type], bool]
             if is_observed:
                 next_stage = _Observed(stage_class, next_stage).__call__
     return next_stage
+
+
+def _check_handlers(message_type: type[Message]) -> None:
+    handlers = registry.handlers.get(message_type, [])
+    type_name = message_type.__whizbang__.type_name
+    if not handlers:
+        raise HandlerNotFound(type_name)
+    if len(handlers) > 1:
+        names = ", ".join(handler.name for handler in handlers)
+        raise WhizbangError(f"{type_name} has several handlers: {names}. Keep one of them.")
 
 
 def _is_at_edge(stage_class: type) -> bool:

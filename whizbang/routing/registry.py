@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, overload
 
@@ -11,13 +11,14 @@ from django.utils.module_loading import autodiscover_modules
 
 from whizbang.domain.context import Context
 from whizbang.messages.base import Command, Event, Message, Query, domain_of_module
+from whizbang.messages.signatures import check_takes
 
 MODULES = ("messages", "aggregates", "handlers", "projections", "sagas")
 C = TypeVar("C", bound=Message)
 C_co = TypeVar("C_co", bound=Message, covariant=True)
 E = TypeVar("E", bound=Event)
 R = TypeVar("R")
-F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,16 @@ class HandlerDecorator(Generic[C_co]):
 
     @overload
     def __call__(
+        self: HandlerDecorator[Command[R]],
+        function: Callable[[C_co, Context], Coroutine[Any, Any, R]],
+    ) -> Callable[[C_co, Context], Coroutine[Any, Any, R]]: ...
+    @overload
+    def __call__(
+        self: HandlerDecorator[Query[R]],
+        function: Callable[[C_co, Context], Coroutine[Any, Any, R]],
+    ) -> Callable[[C_co, Context], Coroutine[Any, Any, R]]: ...
+    @overload
+    def __call__(
         self: HandlerDecorator[Command[R]], function: Callable[[C_co, Context], R]
     ) -> Callable[[C_co, Context], R]: ...
     @overload
@@ -111,6 +122,7 @@ class HandlerDecorator(Generic[C_co]):
         self: HandlerDecorator[Query[R]], function: Callable[[C_co, Context], R]
     ) -> Callable[[C_co, Context], R]: ...
     def __call__(self: Any, function: Any) -> Any:
+        check_takes(function, "message", "context", decorator="handles")
         registry.add_handler(
             Handler(
                 function,
@@ -132,7 +144,8 @@ def handles(message_type: type[C], *, retries: int = 3, atomic: bool = True) -> 
     """
     if not (isinstance(message_type, type) and issubclass(message_type, Command | Query)):
         raise TypeError(
-            f"@handles takes a Command or Query class, not {message_type!r}. Events have @subscribes."
+            f"@handles takes a Command or Query class, not {message_type!r}: write "
+            "@handles(PlaceOrder). Events have @subscribes."
         )
     return HandlerDecorator(message_type, retries=retries, atomic=atomic)
 
@@ -142,7 +155,7 @@ def subscribes(
     name: str | None = None,
     delivery: str = "async",
     backfill_from: Any = None,
-) -> Callable[[F], F]:
+) -> Callable[[Callable[[E, Context], T]], Callable[[E, Context], T]]:
     """Let a function hear events: `def f(event, context)`, or async.
 
     `delivery="async"`: a worker calls it after the commit, in the order of each stream.
@@ -151,11 +164,14 @@ def subscribes(
     """
     for event_type in event_types:
         if not (isinstance(event_type, type) and issubclass(event_type, Event)):
-            raise TypeError(f"@subscribes takes Event classes, not {event_type!r}.")
+            raise TypeError(
+                f"@subscribes takes Event classes, not {event_type!r}: write @subscribes(OrderPlaced)."
+            )
     if not event_types:
         raise TypeError("@subscribes needs at least one Event class.")
 
-    def decorate(function: F) -> F:
+    def decorate(function: Callable[[E, Context], T]) -> Callable[[E, Context], T]:
+        check_takes(function, "event", "context", decorator="subscribes")
         registry.add_subscriber(
             Subscriber(
                 function,

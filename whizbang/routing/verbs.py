@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -27,6 +27,7 @@ from whizbang.routing.destination import mode_of, service_of
 from whizbang.store.event_store import event_store
 
 R = TypeVar("R")
+P = ParamSpec("P")
 
 
 def send(
@@ -71,7 +72,7 @@ def query(
 
 
 def publish(
-    command: Command[Any] | Envelope,
+    command: Command[R] | Envelope,
     *,
     message_id: UUID | None = None,
     occurred_at: datetime | None = None,
@@ -81,13 +82,14 @@ def publish(
     delay: timedelta | None = None,
     at: datetime | None = None,
     expires: datetime | timedelta | None = None,
-) -> Receipt:
+) -> Receipt[R]:
     """Store a command for a worker and return its receipt.
 
     Part of the caller's transaction if there is one. `delay` counts from the database's clock, `at`
     is an aware datetime; after `expires` it is not handled any more. Raises `InvalidMessage`,
     `NotAuthorized`, and `MessageIdReused` when the id came with another payload before.
     """
+    _refuse_in_loop("publish")
     envelope = prepare(command, message_id, occurred_at, user, ordering_key, using)
     set_times(envelope, delay=delay, at=at, expires=expires)
     return _store(envelope, mode="durable")
@@ -107,6 +109,9 @@ def publish_batch(
     Never raises for one message: the receipt counts accepted and duplicates, and lists the
     rejected with their index and error. Keywords go to the commands that are not in an envelope.
     """
+    _refuse_in_loop("publish_batch")
+    if isinstance(commands, Message | Envelope):
+        raise TypeError("publish_batch() takes many commands, such as a list; publish() takes one.")
     if message_id is not None:
         raise TypeError("A batch cannot share one message_id: wrap each command in envelope(...).")
     receipt = BatchReceipt(using=event_store(using).using)
@@ -130,21 +135,21 @@ def publish_batch(
 
 
 def dispatch(
-    command: Command[Any] | Envelope,
+    command: Command[R] | Envelope,
     *,
     message_id: UUID | None = None,
     occurred_at: datetime | None = None,
     user: Any = None,
     ordering_key: str | None = None,
     using: str | None = None,
-) -> Receipt:
+) -> Receipt[R]:
     """Handle a command as MODES says for its type or domain: inline by default. Always a receipt."""
+    _refuse_in_loop("dispatch")
     envelope = prepare(command, message_id, occurred_at, user, ordering_key, using)
     message_type = type(envelope.message)
     mode = mode_of(message_type, default="inline")
     if mode != "inline" or not settings.get().owns(_domain_of_command(message_type)):
         return _store(envelope, mode="durable" if mode == "inline" else mode)
-    _refuse_in_loop("dispatch")
     result = _send_routes[message_type](envelope)
     using = event_store(envelope.using).using
     return Receipt.handled(envelope.message_id, message_type, result, using=using)
@@ -197,13 +202,18 @@ class _Routes(dict[type[Message], Chain]):
 
     def __missing__(self, message_type: type[Message]) -> Chain:
         if not issubclass(message_type, self._kind):
-            raise TypeError(
-                f"A {self._kind.__name__} is needed here, not a {message_type.__name__}: send, publish "
-                "and dispatch take commands, query takes queries; events are recorded."
-            )
+            raise TypeError(_wrong_kind(message_type, self._kind))
         is_own = service_of(message_type) == settings.SERVICE
         route = self[message_type] = chains[message_type] if is_own else self._away
         return route
+
+
+def _wrong_kind(given: type, kind: type[Message]) -> str:
+    what = "a class: make an instance" if issubclass(given, type) else f"a {given.__name__}"
+    return (
+        f"A {kind.__name__} is needed here, not {what}. send, publish and dispatch take commands, query "
+        "takes queries; events are recorded."
+    )
 
 
 def _refuse_in_loop(verb: str) -> None:
@@ -216,7 +226,7 @@ def _refuse_in_loop(verb: str) -> None:
 
 def _domain_of_command(message_type: type[Message]) -> str:
     if not issubclass(message_type, Command):
-        raise TypeError(f"A Command is needed here, not a {message_type.__name__}.")
+        raise TypeError(_wrong_kind(message_type, Command))
     return message_type.__whizbang__.domain
 
 
@@ -235,6 +245,10 @@ def set_times(
     at: datetime | None,
     expires: datetime | timedelta | None,
 ) -> None:
+    if delay is not None and not isinstance(delay, timedelta):
+        raise TypeError(f"delay must be a timedelta, not {delay!r}.")
+    if delay is not None and at is not None:
+        raise ValueError("Give delay or at, not both.")
     if at is not None and at.tzinfo is None:
         raise ValueError("at must have a time zone.")
     if isinstance(expires, datetime) and expires.tzinfo is None:
@@ -247,7 +261,7 @@ def set_times(
     envelope.expires = expires
 
 
-def _store(envelope: Envelope, *, mode: str) -> Receipt:
+def _store(envelope: Envelope, *, mode: str) -> Receipt[Any]:
     check(envelope)
     using = event_store(envelope.using).using
     if envelope.given_id is not None:
@@ -258,7 +272,7 @@ def _store(envelope: Envelope, *, mode: str) -> Receipt:
     else:
         with naming_missing_tables(using), transaction.atomic(using=using, savepoint=False):
             store_messages([envelope], using=using, mode=mode)
-    receipt = Receipt(envelope.message_id, type(envelope.message), using=using)
+    receipt: Receipt[Any] = Receipt(envelope.message_id, type(envelope.message), using=using)
     return receipt.refresh() if envelope.given_id is not None else receipt
 
 
@@ -299,28 +313,19 @@ def run_inline(envelope: Envelope) -> Any:
     return _send_routes[type(envelope.message)](envelope)
 
 
-async def asend(command: Command[R] | Envelope, **keywords: Any) -> R:
-    """See send()."""
-    return await sync_to_async(send)(command, **keywords)
+def _twin(verb: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """The async form of a verb: it runs in the thread that Django's connections belong to."""
+
+    async def twin(*args: P.args, **keywords: P.kwargs) -> R:
+        return await sync_to_async(verb)(*args, **keywords)
+
+    twin.__name__ = twin.__qualname__ = f"a{verb.__name__}"
+    twin.__doc__ = f"See {verb.__name__}()."
+    return twin
 
 
-async def aquery(message: Query[R] | Envelope, **keywords: Any) -> R:
-    """See query()."""
-    return await sync_to_async(query)(message, **keywords)
-
-
-async def apublish(command: Command[Any] | Envelope, **keywords: Any) -> Receipt:
-    """See publish()."""
-    return await sync_to_async(publish)(command, **keywords)
-
-
-async def apublish_batch(
-    commands: Iterable[Command[Any] | Envelope], **keywords: Any
-) -> BatchReceipt:
-    """See publish_batch()."""
-    return await sync_to_async(publish_batch)(commands, **keywords)
-
-
-async def adispatch(command: Command[Any] | Envelope, **keywords: Any) -> Receipt:
-    """See dispatch()."""
-    return await sync_to_async(dispatch)(command, **keywords)
+asend = _twin(send)
+aquery = _twin(query)
+apublish = _twin(publish)
+apublish_batch = _twin(publish_batch)
+adispatch = _twin(dispatch)

@@ -15,7 +15,7 @@ from whizbang.models import StoreHead
 from whizbang.store.event_store import EventStore
 from whizbang.subscriptions.decoding import SharedDecoder
 from whizbang.subscriptions.leases import LeaseHolder
-from whizbang.subscriptions.registered import log_readers
+from whizbang.subscriptions.registered import all_definitions, log_readers
 from whizbang.subscriptions.runner import StaleLease, SubscriptionRunner
 from whizbang.subscriptions.start import ensure_rows, store_identity
 
@@ -33,7 +33,7 @@ class Engine:
         self._owner = owner
         self._leases: dict[str, LeaseHolder] = {}
         definitions = log_readers(store)
-        ensure_rows(definitions)
+        ensure_rows(all_definitions(store))
         store_identity(store)
         decoder = SharedDecoder(store)
         for definition in definitions:

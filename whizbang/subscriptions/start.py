@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from datetime import date
 from typing import Any
@@ -14,6 +15,8 @@ from whizbang.models import StoredEvent, StoreHead, Subscription
 from whizbang.projections.declaration import BEGINNING, LIVE
 from whizbang.store.event_store import EventStore, as_instant
 from whizbang.subscriptions.definition import SubscriptionDefinition
+
+logger = logging.getLogger(__name__)
 
 
 def store_identity(store: EventStore) -> StoreHead:
@@ -33,13 +36,15 @@ def ensure_rows(definitions: Iterable[SubscriptionDefinition]) -> None:
 def _make_row(definition: SubscriptionDefinition) -> None:
     store = definition.store
     identity = store_identity(store)
+    start = start_position(store, definition.backfill_from)
+    logger.info("New subscription name=%s starts_after=%s", definition.name, start)
     with transaction.atomic(using=definition.using):
         Subscription.objects.using(definition.using).bulk_create(
             [
                 Subscription(
                     name=definition.name,
                     kind=definition.kind,
-                    position=start_position(store, definition.backfill_from),
+                    position=start,
                     store_id=identity.store_id,
                     version=_first_version(definition),
                 )

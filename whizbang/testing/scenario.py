@@ -33,6 +33,7 @@ class Scenario:
     def given(self, *events: Event) -> Scenario:
         """Events of the past, applied in order."""
         for event in events:
+            self._aggregate._check_known(event)
             self._aggregate._apply(validator(type(event)).validate(event)[0])
             self._aggregate.version += 1
         return self
@@ -59,7 +60,9 @@ class Scenario:
         """Exactly these events were recorded, in this order. Raises AssertionError."""
         self._check_run()
         if self._error is not None:
-            raise AssertionError(f"Expected {list(expected)}, but it raised.") from self._error
+            raise AssertionError(
+                f"Expected {list(expected)}, but it raised {_describe(self._error)}."
+            ) from self._error
         recorded = list(self._aggregate._pending)
         if recorded != list(expected):
             raise AssertionError(f"Expected {list(expected)}, recorded {recorded}.")
@@ -72,7 +75,7 @@ class Scenario:
             raise AssertionError(f"Expected {error.__name__}, recorded {self._aggregate._pending}.")
         if not isinstance(self._error, error):
             raise AssertionError(
-                f"Expected {error.__name__}, got {type(self._error).__name__}."
+                f"Expected {error.__name__}, got {_describe(self._error)}."
             ) from self._error
         return self
 
@@ -93,6 +96,10 @@ class Scenario:
             return function(checked, context)
         finally:
             current_context.reset(token)
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 class _ScenarioContext(Context):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import time
-from argparse import ArgumentParser
+from argparse import SUPPRESS, ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from whizbang.exceptions import WhizbangError
 from whizbang.operations.cleanup import cleanup
-from whizbang.operations.dead_letters import retry_dead_letter
+from whizbang.operations.dead_letters import dead_letters, find_dead_letter, retry_dead_letter
 from whizbang.operations.parked import retry_parked
 from whizbang.operations.rebuild import rebuild, request_rebuild
 from whizbang.operations.schedule import install_schedule
@@ -21,11 +21,30 @@ from whizbang.operations.worker import Worker
 from whizbang.store.event_store import event_store
 
 
+class _Verbs:
+    """Adds a parser for each verb that knows Django's options."""
+
+    def __init__(self, subparsers: Any, common: ArgumentParser) -> None:
+        self._subparsers, self._common = subparsers, common
+
+    def add_parser(self, name: str, *, help: str) -> ArgumentParser:
+        made: ArgumentParser = self._subparsers.add_parser(name, help=help, parents=[self._common])
+        return made
+
+
 class Command(BaseCommand):
     help = "Runs and watches whizbang: worker, status, streams, rebuild, retry, redrive, schedule, cleanup."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True)
+        # Django's own options may stand behind the verb too.
+        common = ArgumentParser(add_help=False, argument_default=SUPPRESS)
+        common.add_argument("--settings", help=SUPPRESS)
+        common.add_argument("--pythonpath", help=SUPPRESS)
+        common.add_argument("--traceback", action="store_true", help=SUPPRESS)
+        common.add_argument("--no-color", action="store_true", help=SUPPRESS)
+        common.add_argument("-v", "--verbosity", type=int, help=SUPPRESS)
+        subparsers = parser.add_subparsers(dest="verb", required=True)
+        verbs = _Verbs(subparsers, common)
         worker = verbs.add_parser("worker", help="Handle commands and feed subscriptions.")
         worker.add_argument("--until-idle", action="store_true", help="Stop when nothing is left.")
         worker.add_argument("--max-seconds", type=float, help="Stop after this time.")
@@ -44,7 +63,9 @@ class Command(BaseCommand):
         retry.add_argument("subscription")
         retry.add_argument("--stream")
         redrive = verbs.add_parser("redrive", help="Handle a dead letter once more.")
-        redrive.add_argument("id", type=int)
+        redrive.add_argument("id", help="The number or the message id that `deadletters` shows.")
+        letters = verbs.add_parser("deadletters", help="List messages that were given up.")
+        letters.add_argument("--json", action="store_true")
         schedule = verbs.add_parser("schedule", help="Install the django-celery-beat entry.")
         schedule.add_argument("--every-seconds", type=int, default=5)
         verbs.add_parser("cleanup", help="Delete rows that are done with.")
@@ -87,13 +108,18 @@ class Command(BaseCommand):
     def _print_status(self, found: dict[str, Any]) -> None:
         self.stdout.write(f"head {found['head']}")
         for item in found["subscriptions"]:
-            lag = "inline" if item["lag_events"] is None else f"lag {item['lag_events']}"
+            lag = "no row yet" if item["status"] == "new" else f"lag {item['lag_events']}"
+            lag = "inline" if item["kind"] == "inline" else lag
             notes = " needs rebuild" if item["needs_rebuild"] else ""
             notes += f" parked {item['parked']}" if item["parked"] else ""
             self.stdout.write(f"  {item['name']:50} {item['status']:8} {lag}{notes}")
         self.stdout.write(f"inbox {found['inbox'] or 'empty'}")
         self.stdout.write(f"outbox {found['outbox']['unsent']} unsent")
         self.stdout.write(f"dead letters {found['dead_letters']}")
+        self.stdout.write(f"rebuilds {found['rebuilds'] or 'none'}")
+        if found["unknown_types"]:
+            names = ", ".join(found["unknown_types"])
+            self.stdout.write(self.style.WARNING(f"types in the log that no app defines: {names}"))
 
     def _streams(self, options: dict[str, Any]) -> None:
         store = event_store()
@@ -130,7 +156,24 @@ class Command(BaseCommand):
         self.stdout.write(f"{count} parked streams will be tried again.")
 
     def _redrive(self, options: dict[str, Any]) -> None:
-        self.stdout.write(f"{retry_dead_letter(options['id'])} is in the inbox again.")
+        letter = find_dead_letter(options["id"])
+        self.stdout.write(f"{retry_dead_letter(letter.pk)} is in the inbox again.")
+
+    def _deadletters(self, options: dict[str, Any]) -> None:
+        for letter in dead_letters():
+            facts = {
+                "id": letter.pk,
+                "message_id": str(letter.message_id),
+                "type": letter.type,
+                "reason": letter.reason,
+                "error": letter.error,
+                "attempts": letter.attempts,
+                "died_at": letter.died_at.isoformat(),
+            }
+            if options["json"]:
+                self.stdout.write(json.dumps(facts))
+            else:
+                self.stdout.write("{id:6} {message_id} {type} {error}".format(**facts))
 
     def _schedule(self, options: dict[str, Any]) -> None:
         entry = install_schedule(every_seconds=options["every_seconds"])
