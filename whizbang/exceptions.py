@@ -10,16 +10,33 @@ from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, Validat
 class WhizbangError(Exception):
     """Root of all errors of this library."""
 
+    def __reduce__(self) -> Any:
+        # Exceptions are made from facts and keep a text: unpickle both as they are.
+        return _unpickle, (type(self), self.args, self.__dict__)
+
+
+def _unpickle(cls: type[WhizbangError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
+    made = cls.__new__(cls)
+    made.args = args
+    made.__dict__.update(state)
+    return made
+
 
 class Rejected(WhizbangError):
     """Base of a domain's own refusals: an answer to the sender, never retried."""
 
 
 class ConcurrencyError(WhizbangError):
-    """A stream is not where the writer expected it to be; nothing was written."""
+    """A stream is not where the writer expected it to be; nothing was written.
 
-    def __init__(self, stream: str, expected: object, actual: int | None) -> None:
+    `is_lasting`: the writer named the version himself, so trying again on fresh state cannot help.
+    """
+
+    def __init__(
+        self, stream: str, expected: object, actual: int | None, *, is_lasting: bool = False
+    ) -> None:
         self.stream, self.expected, self.actual = stream, expected, actual
+        self.is_lasting = is_lasting
         at = f"is at version {actual}" if actual is not None else "was changed by another writer"
         super().__init__(f"Stream {stream!r} {at}, expected {expected}: load it again and retry.")
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar, get_origin
 from whizbang.exceptions import OwnershipError, WhizbangError
 from whizbang.messages.base import Event, domain_of_module
 from whizbang.messages.signatures import check_takes
+from whizbang.messages.validation import validator
 
 E = TypeVar("E", bound=Event)
 S = TypeVar("S")
@@ -87,7 +88,7 @@ class Aggregate(metaclass=AggregateMeta):
         self.id = id
         self.version = 0
         self._pending: list[Event] = []
-        self._on_record: Callable[[Aggregate, Event], None] | None = None
+        self._on_record: Callable[[Aggregate, Event, bytes], None] | None = None
         self._reset()
 
     def __repr__(self) -> str:
@@ -121,7 +122,7 @@ class Aggregate(metaclass=AggregateMeta):
     def record(self, event: Event) -> None:
         """Record a new event: it is applied at once and appended when the handler returns.
 
-        Raises `OwnershipError` for an event of another domain, WhizbangError for one without an
+        Raises `InvalidMessage` when it breaks its types or constraints (the state is as before), `OwnershipError` for an event of another domain, WhizbangError for one without an
         applier that `ignores` does not list.
         """
         event_type = type(event)
@@ -134,10 +135,12 @@ class Aggregate(metaclass=AggregateMeta):
                 "Send a command to its owner."
             )
         self._check_known(event)
-        self._apply(event)
-        self._pending.append(event)
+        # The checked copy is applied and stored, so that today's state is tomorrow's reload.
+        checked, payload = validator(event_type).validate(event)
         if self._on_record is not None:
-            self._on_record(self, event)
+            self._on_record(self, checked, payload)
+        self._apply(checked)
+        self._pending.append(checked)
 
     def _check_known(self, event: Event) -> None:
         event_type = type(event)
@@ -156,7 +159,7 @@ class Aggregate(metaclass=AggregateMeta):
         state = self.__dict__
         state.update(self._plain)
         for name, value in self._copied.items():
-            state[name] = copy.copy(value)
+            state[name] = copy.deepcopy(value) if value else type(value)()
 
 
 def _collect_appliers(cls: type[Aggregate]) -> dict[type[Event], Callable[[Any, Any], None]]:

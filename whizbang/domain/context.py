@@ -67,7 +67,7 @@ class Context:
         """
         found = self.unit.load(aggregate, str(id))
         if expected_version is not None and found.version != expected_version:
-            raise ConcurrencyError(found.stream, expected_version, found.version)
+            raise ConcurrencyError(found.stream, expected_version, found.version, is_lasting=True)
         return found
 
     def require(self, aggregate: type[A], id: str, *, expected_version: int | None = None) -> A:

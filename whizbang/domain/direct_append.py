@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
+import random
+import time
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
+from django.db import connections, transaction
 
 from whizbang.domain.context import current_context
 from whizbang.domain.unit_of_work import UnitOfWork
+from whizbang.drivers.stores.base import Expectation
+from whizbang.exceptions import ConcurrencyError
 from whizbang.messages.envelope import envelope
 from whizbang.store.event_store import EventStore, StreamAppend
+
+_MOST_ATTEMPTS = 50
 
 
 def append_directly(
     store: EventStore, appends: list[StreamAppend], *, occurred_at: datetime | None, user: Any
 ) -> list[int]:
-    """Append in the caller's transaction, or in one of its own, with inline reactions."""
+    """Append in the caller's transaction, or in one of its own, with inline reactions.
+
+    In one of its own, ANY and STREAM_EXISTS are tried again while other writers come first.
+    """
+    is_own = not connections[store.using].in_atomic_block
+    attempts = _MOST_ATTEMPTS if is_own else 1
+    for attempt in range(1, attempts):
+        try:
+            return _append_once(store, appends, occurred_at=occurred_at, user=user)
+        except ConcurrencyError as exc:
+            if not isinstance(exc.expected, Expectation) or exc.actual == 0:
+                raise
+        time.sleep(random.uniform(0, 0.002 * attempt))
+    return _append_once(store, appends, occurred_at=occurred_at, user=user)
+
+
+def _append_once(
+    store: EventStore, appends: list[StreamAppend], *, occurred_at: datetime | None, user: Any
+) -> list[int]:
+    from whizbang.messaging.queue import store_messages
+
     context = current_context.get()
     parent = context.metadata if context is not None else None
     unit = UnitOfWork(store.alias)
@@ -31,5 +57,6 @@ def append_directly(
             unit.add(item.stream, own)
     with transaction.atomic(using=store.using, savepoint=False):
         placed = unit.commit()
+        store_messages(unit.messages, using=store.using)
     versions = {item.stream: item.place.version for item in placed}
     return [versions.get(i.stream) or store.driver.stream_version(i.stream) for i in appends]

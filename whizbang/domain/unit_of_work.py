@@ -27,7 +27,7 @@ class PendingEvent(NamedTuple):
 
     stream: str
     event: Event
-    payload: bytes  # JSON
+    payload: bytes  # in the store's format
     envelope: Envelope  # the event's own
     aggregate: Aggregate | None
 
@@ -78,7 +78,6 @@ class UnitOfWork:
         self.pending: list[PendingEvent] = []
         self.messages: list[Envelope] = []
         self._ahead: dict[str, Aggregate] = {}  # read before they were asked for
-        self.is_batch = False
         self.completed: list[tuple[Any, Any]] = []  # (inbox row, result) of a batch
 
     def load(self, aggregate_type: type[A], id: str) -> A:
@@ -104,19 +103,28 @@ class UnitOfWork:
         if missing:
             self._ahead.update(self.store.load_many(aggregate_type, missing))
 
-    def record(self, stream: str, event: Event, aggregate: Aggregate | None = None) -> None:
+    def record(self, stream: str, event: Event) -> None:
         """Keep an event for the append, caused by the message that is being handled."""
-        self.add(
-            stream, Envelope(event, parent=self.cause.metadata if self.cause else None), aggregate
-        )
+        self.add(stream, Envelope(event, parent=self.cause.metadata if self.cause else None))
 
-    def add(self, stream: str, envelope: Envelope, aggregate: Aggregate | None = None) -> None:
+    def add(self, stream: str, envelope: Envelope) -> None:
+        """Keep an event with metadata of its own."""
         _check_owned(envelope.message)
-        _, payload = validator(type(envelope.message)).validate(envelope.message)
-        self.pending.append(PendingEvent(stream, envelope.message, payload, envelope, aggregate))
+        envelope.message, payload = validator(type(envelope.message)).validate(envelope.message)
+        self._keep(stream, envelope, payload, None)
 
-    def _record_of(self, aggregate: Aggregate, event: Event) -> None:
-        self.record(aggregate.stream, event, aggregate)
+    def _record_of(self, aggregate: Aggregate, event: Event, payload: bytes) -> None:
+        _check_owned(event)
+        parent = self.cause.metadata if self.cause else None
+        self._keep(aggregate.stream, Envelope(event, parent=parent), payload, aggregate)
+
+    def _keep(
+        self, stream: str, envelope: Envelope, payload: bytes, aggregate: Aggregate | None
+    ) -> None:
+        # Encoded now: whoever holds a list of the event may change it until the commit.
+        if not self.store.driver.supports_json:
+            payload = self.store.serializer.encode(envelope.message)
+        self.pending.append(PendingEvent(stream, envelope.message, payload, envelope, aggregate))
 
     def send(
         self,
@@ -187,7 +195,7 @@ class UnitOfWork:
         places = self.store.driver.append(batch)
         placed: list[PlacedEvent] = []
         for group, found in zip(groups.values(), places, strict=True):
-            _settle(group[0].aggregate, found)
+            _settle(self.aggregates.get(group[0].stream), found)
             placed.extend(
                 PlacedEvent(entry.event, entry.envelope, entry.stream, place)
                 for entry, place in zip(group, found, strict=True)
@@ -197,10 +205,10 @@ class UnitOfWork:
         return placed
 
     def _rows_of(self, stream: str, group: list[PendingEvent]) -> RowsOfStream:
-        aggregate = group[0].aggregate
+        # A loaded aggregate says where its stream must be, also for events recorded without it.
+        aggregate = self.aggregates.get(stream)
         expected = self.expected.get(stream, ANY) if aggregate is None else aggregate.version
         encode = self.store.serializer.encode
-        is_json = self.store.driver.supports_json
         slice_number = slice_of(stream)
         rows = []
         for entry in group:
@@ -211,7 +219,7 @@ class UnitOfWork:
                     meta.type,
                     info.schema,
                     slice_number,
-                    entry.payload if is_json else encode(entry.event),
+                    entry.payload,
                     encode(WireMetadata.of(meta)),
                     meta.occurred_at,
                 )

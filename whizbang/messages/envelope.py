@@ -38,9 +38,23 @@ class Envelope(msgspec.Struct, eq=False):
     receipt: Any = None  # the inbox row to complete, of queued and deduplicated messages
     timeout_seconds: float = 30.0  # how long send() waits for another service
     is_atomic: bool = True  # its handler runs in a transaction
+    is_batch_member: bool = False  # one of the messages that a batch is made of, not a nested one
+    is_done: bool = False  # its handler has returned
     _own_id: UUID | None = None
     _metadata: Metadata | None = None
     _notes: dict[str, Any] | None = None
+
+    def fresh(self) -> Envelope:
+        """The same message with what its sender said, to be sent (again)."""
+        return Envelope(
+            self.message,
+            self.given_id,
+            self.occurred_at,
+            self.user,
+            self.ordering_key,
+            self.using,
+            self.parent,
+        )
 
     @property
     def message_id(self) -> UUID:

@@ -20,6 +20,7 @@ from whizbang.exceptions import (
     Rejected,
     UnknownMessageType,
 )
+from whizbang.messages.text import storable_text
 from whizbang.models import DeadLetter, InboxMessage
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,8 @@ _FINAL_ERRORS = (
 
 def fail(row: InboxMessage, error: Exception, *, using: str) -> None:
     """Retry a claimed message after a while, or give it up after its last attempt."""
-    if isinstance(error, _FINAL_ERRORS) or row.attempts >= settings.MAX_ATTEMPTS:
+    is_final = isinstance(error, _FINAL_ERRORS) or getattr(error, "is_lasting", False)
+    if is_final or row.attempts >= settings.MAX_ATTEMPTS:
         bury(row, error, using=using)
         return
     logger.warning(
@@ -97,9 +99,9 @@ def _claimed(row: InboxMessage, using: str) -> Any:
 def _story_of(error: Exception) -> dict[str, str]:
     return {
         "error": _describe(error),
-        "traceback": "".join(traceback.format_exception(error))[-_MOST_TRACEBACK:],
+        "traceback": storable_text("".join(traceback.format_exception(error)))[-_MOST_TRACEBACK:],
     }
 
 
 def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    return storable_text(f"{type(error).__name__}: {error}")

@@ -78,10 +78,9 @@ class InboxProcessor:
         try:
             with transaction.atomic(using=self.using):
                 unit = UnitOfWork(self.store.alias)
-                unit.is_batch = True
                 envelopes = [self._open(row) for row in rows]
                 for envelope in envelopes:
-                    envelope.unit = unit
+                    envelope.unit, envelope.is_batch_member = unit, True
                 run_with_read_ahead(unit, [(e.message, e) for e in envelopes], _run)
                 unit.commit()
                 store_messages(unit.messages, using=self.using)

@@ -36,22 +36,26 @@ class Handle(Stage):
         outer = None
         if unit is not None:
             outer, unit.cause = unit.cause, envelope
+            before = len(unit.pending) + len(unit.messages)
+        else:
+            before = 0
         context = Context(envelope, self._module)
         token = current_context.set(context)
         try:
             envelope.result = self._function(envelope.message, context)
         finally:
             current_context.reset(token)
+            envelope.is_done = True
             if unit is not None:
                 unit.cause = outer
         if self._is_query and envelope.unit is not None:
-            _refuse_changes(envelope)
+            _refuse_changes(envelope, before)
         return self.next_stage(envelope)
 
 
-def _refuse_changes(query: Envelope) -> None:
+def _refuse_changes(query: Envelope, before: int) -> None:
     """What a query records would be lost, since nothing is committed for it."""
-    if query.unit.pending or query.unit.messages:
+    if len(query.unit.pending) + len(query.unit.messages) > before:
         raise WhizbangError(
             f"The handler of query {type(query.message).__whizbang__.type_name} recorded an event or "
             "sent a command: a query changes nothing. Make it a command."

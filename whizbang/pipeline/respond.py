@@ -19,7 +19,7 @@ class Respond(Stage):
     def __call__(self, envelope: Envelope) -> Any:
         if envelope.receipt is not None:
             unit = envelope.unit
-            if unit is not None and unit.is_batch:
+            if envelope.is_batch_member:
                 unit.completed.append((envelope.receipt, envelope.result))
             else:
                 receipts.complete(envelope.receipt, envelope.result)

@@ -20,19 +20,24 @@ from whizbang.store.event_store import event_store
 class Transaction(Stage):
     """Opens a transaction on the store's database, or joins the caller's under a savepoint.
 
-    Only where it opened the transaction does it run the rest again after a ConcurrencyError.
+    Only where it opened the transaction does it run the rest again after a ConcurrencyError. A
+    handler with atomic=False gets none of its own, but joins the unit of work that sent it.
     """
 
     def applies_to(self, message_type: type[Message]) -> bool:
         handler = registry.handler_of(message_type)
         self._retries = handler.retries if handler else 0
-        is_command = message_type.__whizbang__.kind == "command"
-        return is_command and (handler is None or handler.atomic)
+        self._is_atomic = handler is None or handler.atomic
+        return message_type.__whizbang__.kind == "command"
 
     def __call__(self, envelope: Envelope) -> Any:
         shared = envelope.unit
         if shared is not None:
+            if envelope.is_batch_member:
+                return self.next_stage(envelope)
             return self._nest(envelope, shared)
+        if not self._is_atomic:
+            return self.next_stage(envelope)
         using = event_store(envelope.using).using
         if connections[using].in_atomic_block:
             return self._run_once(envelope, using)
@@ -40,8 +45,6 @@ class Transaction(Stage):
 
     def _nest(self, envelope: Envelope, shared: Any) -> Any:
         """Run in the unit of work of the message that sent this one; undo its part if it fails."""
-        if shared.is_batch:
-            return self.next_stage(envelope)
         mark = shared.mark()
         try:
             with transaction.atomic(using=shared.store.using):
@@ -54,8 +57,8 @@ class Transaction(Stage):
         for attempt in range(self._retries + 1):
             try:
                 return self._run_once(envelope, using)
-            except ConcurrencyError:
-                if attempt == self._retries:
+            except ConcurrencyError as exc:
+                if attempt == self._retries or exc.is_lasting:
                     raise
                 # A little disorder keeps two rivals from meeting again.
                 time.sleep(random.uniform(0, 0.005 * 2**attempt))

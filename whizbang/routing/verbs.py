@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
@@ -15,7 +14,7 @@ from django.db import connections, transaction
 from whizbang.conf import settings
 from whizbang.domain.context import Context, current_context
 from whizbang.drivers.errors import naming_missing_tables
-from whizbang.exceptions import RemoteQuery, WhizbangError, WrongMode
+from whizbang.exceptions import RemoteQuery, WrongMode
 from whizbang.messages.base import Command, Message, Query
 from whizbang.messages.envelope import Envelope
 from whizbang.messages.envelope import envelope as wrap
@@ -116,22 +115,40 @@ def publish_batch(
         raise TypeError("A batch cannot share one message_id: wrap each command in envelope(...).")
     receipt = BatchReceipt(using=event_store(using).using)
     size = settings.get().BATCH_SIZE
-    numbered = enumerate(iter(commands))
-    while chunk := list(islice(numbered, size)):
-        checked: list[tuple[int, Envelope]] = []
-        for index, command in chunk:
+    checked: list[tuple[int, Envelope]] = []
+    try:
+        for index, command in enumerate(commands):
             try:
-                checked.append(
-                    (
-                        index,
-                        check(prepare(command, None, occurred_at, user, ordering_key, using)),
-                    )
-                )
-            except (WhizbangError, TypeError, ValueError) as exc:
+                envelope = prepare(command, None, None, None, None, None)
+                _default(envelope, occurred_at=occurred_at, user=user, ordering_key=ordering_key)
+                _refuse_other_store(envelope, using)
+                checked.append((index, check(envelope)))
+            except Exception as exc:
                 receipt.reject(index, exc)
+            if len(checked) == size:
+                full, checked = checked, []
+                store_batch(full, receipt)
+    finally:  # what came before the iterable failed is stored
         store_batch(checked, receipt)
     receipt.rejected.sort(key=lambda item: item.index)
     return receipt
+
+
+def _default(envelope: Envelope, **known: Any) -> None:
+    """A batch's keywords are for the commands that do not say it themselves."""
+    for name, value in known.items():
+        if getattr(envelope, name) is None:
+            setattr(envelope, name, value)
+
+
+def _refuse_other_store(envelope: Envelope, using: str | None) -> None:
+    wanted = using or "default"
+    if envelope.using is None:
+        envelope.using = using
+    elif envelope.using != wanted:
+        raise ValueError(
+            f"This batch goes to store {wanted!r}, the command to {envelope.using!r}: publish it apart."
+        )
 
 
 def dispatch(
@@ -165,7 +182,9 @@ def prepare(
 ) -> Envelope:
     """A message in its envelope; inside a handler it is caused by the message that is handled."""
     if type(message) is Envelope:
-        envelope = message
+        envelope = message.fresh()
+        _complete(envelope, given_id=message_id, occurred_at=occurred_at, user=user)
+        _complete(envelope, ordering_key=ordering_key, using=using)
     elif message_id is None and occurred_at is None:
         envelope = Envelope(message, None, None, user, ordering_key, using)
     else:
@@ -183,9 +202,22 @@ def prepare(
     return envelope
 
 
+def _complete(envelope: Envelope, **known: Any) -> None:
+    """Add to an envelope what a verb's keywords say. Raises TypeError when both say something."""
+    for name, value in known.items():
+        if value is None:
+            continue
+        if getattr(envelope, name) is not None:
+            keyword = "message_id" if name == "given_id" else name
+            raise TypeError(f"{keyword} is given twice: in the envelope and as a keyword.")
+        setattr(envelope, name, value)
+
+
 def _join(envelope: Envelope, context: Context) -> None:
     """Make a message part of the work of the handler that sends it."""
     outer = context.envelope
+    if outer.is_done:
+        return  # a task that outlived its handler has this context, whose work is committed
     if envelope.parent is None:
         envelope.parent = outer.metadata
     if (envelope.using or "default") != (outer.using or "default"):
@@ -232,6 +264,8 @@ def _domain_of_command(message_type: type[Message]) -> str:
 
 def check(envelope: Envelope) -> Envelope:
     """Run the stages of the edge over a command that will be stored."""
+    if envelope.ordering_key is not None and not 0 < len(envelope.ordering_key) <= 255:
+        raise ValueError("ordering_key must have 1 to 255 characters.")
     _domain_of_command(type(envelope.message))
     service_of(type(envelope.message))
     edges[type(envelope.message)](envelope)

@@ -7,12 +7,15 @@ import traceback
 from django.db.models import F
 
 from whizbang.drivers.stores.base import StoredRow
+from whizbang.messages.text import storable_text
 from whizbang.models import ParkedStream
 
+_MOST_TRACEBACK = 20_000  # characters that are kept
 
-def parked_streams(subscription: str, *, using: str) -> dict[str, ParkedStream]:
+
+def parked_streams(subscription: str, *, using: str) -> set[str]:
     rows = ParkedStream.objects.using(using).filter(subscription=subscription)
-    return {row.stream: row for row in rows}
+    return set(rows.values_list("stream", flat=True))
 
 
 def park(subscription: str, row: StoredRow, error: Exception, *, using: str) -> None:
@@ -23,8 +26,7 @@ def park(subscription: str, row: StoredRow, error: Exception, *, using: str) -> 
         position=row.position,
         version=row.version,
         type=row.type,
-        error=f"{type(error).__name__}: {error}",
-        traceback="".join(traceback.format_exception(error)),
+        **_story_of(error),
     )
 
 
@@ -34,8 +36,14 @@ def park_again(parked: ParkedStream, row: StoredRow, error: Exception, *, using:
         position=row.position,
         version=row.version,
         type=row.type,
-        error=f"{type(error).__name__}: {error}",
-        traceback="".join(traceback.format_exception(error)),
+        **_story_of(error),
         attempts=F("attempts") + 1,
         is_retry_requested=False,
     )
+
+
+def _story_of(error: Exception) -> dict[str, str]:
+    return {
+        "error": storable_text(f"{type(error).__name__}: {error}"),
+        "traceback": storable_text("".join(traceback.format_exception(error)))[-_MOST_TRACEBACK:],
+    }

@@ -97,7 +97,7 @@ class SubscriptionRunner:
         using = self.definition.using
         with transaction.atomic(using=using):
             self._move(upto)
-            parked = set(parked_streams(self.definition.name, using=using))
+            parked = parked_streams(self.definition.name, using=using)
             for row in wanted:
                 if row.stream in parked:
                     continue

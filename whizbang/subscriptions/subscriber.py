@@ -32,7 +32,6 @@ class SubscriberSubscription(SubscriptionDefinition):
 
     def deliver(self, rows: Sequence[StoredRow]) -> None:
         unit = UnitOfWork(self.store.alias)
-        unit.is_batch = True
         events = [self.decode(row) for row in rows]
         run_with_read_ahead(
             unit,
