@@ -53,6 +53,13 @@ def _check_paths() -> Iterator[checks.CheckMessage]:
 def _check_stores() -> Iterator[checks.CheckMessage]:
     for alias, store in settings.STORES.items():
         using = store.get("USING", "default")
+        if using != "default" and using in connections:
+            yield checks.Warning(
+                f"Store {alias!r} is in the database {using!r}: `transaction.atomic()` without "
+                f"using={using!r} does not join its transactions.",
+                hint=f"Open atomic(using={using!r}) around send() where both must commit together.",
+                id="whizbang.W004",
+            )
         if using not in connections:
             yield checks.Error(
                 f"Store {alias!r} uses the database {using!r}, which DATABASES does not have.",

@@ -140,8 +140,52 @@ def _find_choice_problems(key: str, value: Any) -> Iterator[SettingProblem]:
         yield SettingProblem(
             "E003", f"Unknown WORKER {value!r}.", "It must be 'process' or 'in_process'."
         )
+    elif key in ("STORES", "BROKERS"):
+        yield from _find_product_problems(key, value)
+    elif key == "SERVICES":
+        yield from _find_service_problems(value)
+    elif key == "PIPELINE" and not (value and all(isinstance(path, str) for path in value)):
+        yield SettingProblem(
+            "E003", f"WHIZBANG['PIPELINE'] is {value!r}.", "List dotted paths of stages."
+        )
     elif isinstance(value, int | float) and value <= 0:
         yield SettingProblem("E003", f"WHIZBANG[{key!r}] is {value}.", "It must be above zero.")
+
+
+_PRODUCT_KEYS = {"BACKEND": str, "USING": str, "OPTIONS": dict}
+
+
+def _find_product_problems(key: str, value: Any) -> Iterator[SettingProblem]:
+    if "default" not in value:
+        yield SettingProblem("E003", f"WHIZBANG[{key!r}] has no 'default'.", "Add one.")
+    for alias, product in value.items():
+        where = f"WHIZBANG[{key!r}][{alias!r}]"
+        if not isinstance(product, Mapping):
+            yield SettingProblem(
+                "E003", f"{where} is a {type(product).__name__}.", "Make it a dict."
+            )
+            continue
+        if key == "BROKERS" and "BACKEND" not in product:
+            yield SettingProblem("E003", f"{where} has no 'BACKEND'.", "Name the broker's class.")
+        for name, item in product.items():
+            expected = _PRODUCT_KEYS.get(str(name))
+            if expected is None:
+                hint = f"Known: {', '.join(_PRODUCT_KEYS)}."
+                yield SettingProblem("E002", f"{where} has the unknown key {name!r}.", hint)
+            elif not isinstance(item, expected):
+                hint = f"It must be a {expected.__name__}."
+                yield SettingProblem("E003", f"{where}[{name!r}] is {item!r}.", hint)
+
+
+def _find_service_problems(value: Any) -> Iterator[SettingProblem]:
+    for name, service in value.items():
+        owns = service.get("OWNS") if isinstance(service, Mapping) else None
+        if not isinstance(owns, list | tuple | set | frozenset):
+            yield SettingProblem(
+                "E003",
+                f"WHIZBANG['SERVICES'][{name!r}] is {service!r}.",
+                "Write {'OWNS': ['domain', …]}.",
+            )
 
 
 class _LazySettings:

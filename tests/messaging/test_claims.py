@@ -13,7 +13,7 @@ import whizbang
 from tests.shop.messages import NoteOrder, OpenOrder
 from whizbang.messaging.claims import _due, claim_due
 from whizbang.messaging.processing import InboxProcessor
-from whizbang.messaging.receipts import LostClaim, complete
+from whizbang.messaging.completion import LostClaim, complete
 from whizbang.models import DeadLetter, InboxMessage, StoredEvent
 
 pytestmark = pytest.mark.django_db
@@ -70,7 +70,7 @@ def test_worker_that_lost_its_claim_cannot_commit() -> None:
     let_leases_expire()
     claim_due(using="default", limit=1)
     with pytest.raises(LostClaim):
-        complete(row, "1")
+        complete(row, "1", OpenOrder)
 
 
 def test_interrupted_worker_gives_back_what_it_has_not_handled(

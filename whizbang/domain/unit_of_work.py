@@ -78,7 +78,7 @@ class UnitOfWork:
         self.pending: list[PendingEvent] = []
         self.messages: list[Envelope] = []
         self._ahead: dict[str, Aggregate] = {}  # read before they were asked for
-        self.completed: list[tuple[Any, Any]] = []  # (inbox row, result) of a batch
+        self.completed: list[tuple[Any, Any, Any]] = []  # (inbox row, type, result) of a batch
 
     def load(self, aggregate_type: type[A], id: str) -> A:
         if not id:

@@ -22,12 +22,17 @@ def is_conflict(error: BaseException) -> bool:
 
 def is_passing(error: BaseException, *, using: str) -> bool:
     """Will the same work probably succeed later: a conflict, a lock, a connection that is gone?"""
-    if isinstance(error, InterfaceError) or is_conflict(error):
+    if is_conflict(error):
         return True
-    if not isinstance(error, OperationalError):
+    if not isinstance(error, InterfaceError | OperationalError):
         return False
     if "database is locked" in str(error):  # SQLite has no code for it in every Python
         return True
+    return is_lost(using)
+
+
+def is_lost(using: str) -> bool:
+    """Is this thread's connection gone, so that only a new one can go on?"""
     connection = connections[using]
     return connection.connection is None or not connection.is_usable()
 

@@ -20,4 +20,5 @@ def encode_hook(value: Any) -> Any:
     raise TypeError(f"Values of type {type(value).__name__} cannot be part of a message.")
 
 
-encode_json = msgspec.json.Encoder(enc_hook=encode_hook).encode
+# Sorted, so that the same message with a set or a dict has the same bytes in every process.
+encode_json = msgspec.json.Encoder(enc_hook=encode_hook, order="deterministic").encode

@@ -5,6 +5,6 @@ from __future__ import annotations
 import hashlib
 
 
-def hash_of(type_name: str, payload: bytes) -> bytes:
-    """16 bytes of BLAKE2b over type and JSON."""
-    return hashlib.blake2b(type_name.encode() + b"\0" + payload, digest_size=16).digest()
+def hash_of(payload: bytes) -> bytes:
+    """16 bytes of BLAKE2b over a payload's JSON, which is the same for the same message."""
+    return hashlib.blake2b(payload, digest_size=16).digest()

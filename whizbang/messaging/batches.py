@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 
 from whizbang.conf import settings
-from whizbang.drivers.errors import naming_missing_tables
+from whizbang.drivers.errors import is_conflict, naming_missing_tables
 from whizbang.exceptions import MessageIdReused, WaitTimeout, WrongMode
 from whizbang.messages.envelope import Envelope
+from whizbang.messaging.completion import is_same
 from whizbang.messaging.queue import store_messages
-from whizbang.messaging.rows import payload_hash_of
+from whizbang.messaging.rows import ensure_payload
 from whizbang.models import InboxMessage
 
 _POLL_SECONDS = 0.05
 _CHUNK_IDS = 500
+_MOST_ATTEMPTS = 5
 _OPEN = (
     InboxMessage.Status.STORED,
     InboxMessage.Status.RUNNING,
@@ -78,7 +81,7 @@ class BatchReceipt:
         if connections[self._using].in_atomic_block:
             raise WrongMode(
                 "wait() inside an open transaction would never end: the messages are not committed "
-                "yet. Wait after the transaction."
+                "yet. Wait after the transaction; in a test call whizbang.testing.drain() first."
             )
         if time.monotonic() >= deadline:
             raise WaitTimeout(
@@ -93,34 +96,78 @@ def store_batch(
     if not items:
         return
     using = receipt._using
-    with naming_missing_tables(using), transaction.atomic(using=using, savepoint=False):
-        fresh = _without_known(items, receipt, using)
-        if fresh:
-            store_messages(fresh, using=using, mode=mode)
-    receipt.accepted += len(fresh)
-    receipt.note(fresh)
+    is_own = not connections[using].in_atomic_block
+    for attempt in range(_MOST_ATTEMPTS if is_own else 1):
+        try:
+            with naming_missing_tables(using), transaction.atomic(using=using, savepoint=False):
+                outcome = _store(items, using, mode)
+            break
+        except OperationalError as exc:
+            # Two senders of the same ids in opposite order may wait for each other in a circle.
+            if not (is_own and is_conflict(exc) and attempt + 1 < _MOST_ATTEMPTS):
+                raise
+    receipt.accepted += len(outcome.stored)
+    receipt.duplicates += outcome.duplicates
+    receipt.rejected.extend(outcome.rejected)
+    receipt.note(outcome.stored)
 
 
-def _without_known(
-    items: Sequence[tuple[int, Envelope]], receipt: BatchReceipt, using: str
-) -> list[Envelope]:
-    given = [envelope.message_id for _, envelope in items if envelope.given_id is not None]
-    known: dict[UUID, bytes] = {}
-    if given:
-        rows = InboxMessage.objects.using(using).filter(
-            service=settings.SERVICE, message_id__in=given
-        )
-        known = {i: bytes(h) for i, h in rows.values_list("message_id", "payload_hash")}
-    fresh: list[Envelope] = []
+@dataclass(slots=True)
+class _Outcome:
+    """What became of one chunk."""
+
+    stored: list[Envelope] = field(default_factory=list)
+    duplicates: int = 0
+    rejected: list[RejectedItem] = field(default_factory=list)
+
+
+def _store(items: Sequence[tuple[int, Envelope]], using: str, mode: str) -> _Outcome:
+    outcome, token = _Outcome(), uuid4()
+    known = _known_of([envelope for _, envelope in items], using)
+    fresh: dict[UUID, tuple[int, Envelope]] = {}
     for index, envelope in items:
-        payload_hash = known.get(envelope.message_id) if envelope.given_id is not None else None
-        if payload_hash is None:
-            fresh.append(envelope)
-            if envelope.given_id is not None:
-                known[envelope.message_id] = payload_hash_of(envelope)
-        elif payload_hash == payload_hash_of(envelope):
-            receipt.duplicates += 1
+        if envelope.given_id in fresh:
+            first = fresh[envelope.message_id][1]
+            _count(outcome, index, envelope, is_known=is_same_content(first, envelope))
+        elif envelope.given_id in known:
+            type_name, payload_hash, _ = known[envelope.message_id]
+            _count(outcome, index, envelope, is_known=is_same(type_name, payload_hash, envelope))
         else:
-            name = type(envelope.message).__whizbang__.type_name
-            receipt.reject(index, MessageIdReused(envelope.message_id, name))
-    return fresh
+            fresh[envelope.message_id] = (index, envelope)
+    store_messages([e for _, e in fresh.values()], using=using, mode=mode, token=token)
+    # A rival may have stored one of the ids since we looked: only rows with our token are ours.
+    known = _known_of([e for _, e in fresh.values()], using)
+    for message_id, (index, envelope) in fresh.items():
+        found = known.get(message_id)
+        if found is None or found[2] == token:
+            outcome.stored.append(envelope)
+        else:
+            _count(outcome, index, envelope, is_known=is_same(found[0], found[1], envelope))
+    return outcome
+
+
+def _count(outcome: _Outcome, index: int, envelope: Envelope, *, is_known: bool) -> None:
+    if is_known:
+        outcome.duplicates += 1
+    else:
+        name = type(envelope.message).__whizbang__.type_name
+        error = MessageIdReused(envelope.message_id, name)
+        outcome.rejected.append(RejectedItem(index, error))
+
+
+def _known_of(
+    envelopes: Sequence[Envelope], using: str
+) -> dict[UUID | None, tuple[str, bytes, UUID | None]]:
+    """What is known of the ids that senders gave: type, payload hash and token or claim."""
+    for envelope in envelopes:
+        ensure_payload(envelope)
+    given = [envelope.given_id for envelope in envelopes if envelope.given_id is not None]
+    if not given:
+        return {}
+    rows = InboxMessage.objects.using(using).filter(service=settings.SERVICE, message_id__in=given)
+    found = rows.values_list("message_id", "type", "payload_hash", "claim")
+    return {id: (type, bytes(hash), claim) for id, type, hash, claim in found}
+
+
+def is_same_content(one: Envelope, other: Envelope) -> bool:
+    return type(one.message) is type(other.message) and one.payload == other.payload

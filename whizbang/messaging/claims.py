@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.db import connections, transaction
 from django.db.models import Exists, F, OuterRef, Q
@@ -33,6 +33,13 @@ def claim_due(*, using: str, limit: int, retries_are_due: bool = False) -> list[
     return rows
 
 
+def extend_claim(claim: UUID, *, using: str) -> None:
+    """Let a claim last for another lease."""
+    InboxMessage.objects.using(using).filter(
+        claim=claim, status=Status.RUNNING, finished_at__isnull=True, service=settings.SERVICE
+    ).update(available_at=Now() + timedelta(seconds=settings.LEASE_SECONDS))
+
+
 def give_back(rows: Sequence[InboxMessage], *, using: str) -> None:
     """Let others take claimed messages that were not handled; their attempt does not count."""
     if rows:
@@ -53,7 +60,9 @@ def _due(using: str, retries_are_due: bool) -> Any:
         ordering_key=OuterRef("ordering_key"),
         id__lt=OuterRef("id"),
     )
+    # What is sent with an id and handled inline is its sender's, never a worker's.
     due = rows.filter(is_due, finished_at__isnull=True, service=settings.SERVICE)
+    due = due.exclude(mode="inline")
     due = due.filter(Q(ordering_key__isnull=True) | ~Exists(earlier))
     if connections[using].features.has_select_for_update_skip_locked:
         due = due.select_for_update(skip_locked=True)

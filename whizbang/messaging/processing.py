@@ -14,10 +14,11 @@ from whizbang.domain.unit_of_work import UnitOfWork
 from whizbang.exceptions import UnknownMessageType, WhizbangError
 from whizbang.messages.envelope import Envelope
 from whizbang.messages.types import type_named
+from whizbang.messaging.claim_keeper import ClaimKeeper
 from whizbang.messaging.claims import claim_due, give_back
+from whizbang.messaging.completion import LostClaim, complete_many
 from whizbang.messaging.failures import bury, fail
 from whizbang.messaging.queue import store_messages
-from whizbang.messaging.receipts import LostClaim, complete_many
 from whizbang.messaging.rows import envelope_of
 from whizbang.models import InboxMessage
 from whizbang.pipeline.chain import queued_chains
@@ -35,8 +36,9 @@ class WorkerDied(WhizbangError):
 class InboxProcessor:
     """Handles what is due in the inbox of this service, on one store."""
 
-    def __init__(self, store: EventStore) -> None:
+    def __init__(self, store: EventStore, keeper: ClaimKeeper | None = None) -> None:
         self.store = store
+        self._keeper = keeper
 
     @property
     def using(self) -> str:
@@ -48,12 +50,17 @@ class InboxProcessor:
             using=self.using, limit=settings.BATCH_SIZE, retries_are_due=retries_are_due
         )
         live = [row for row in rows if row.status != Status.EXPIRED]
+        if self._keeper is not None:
+            self._keeper.keep(live[0].claim if live else None)
         try:
             self._handle(live)
         except BaseException:
             if not connections[self.using].in_atomic_block:
                 give_back(live, using=self.using)
             raise
+        finally:
+            if self._keeper is not None:
+                self._keeper.keep(None)
         return len(rows)
 
     def _handle(self, rows: Sequence[InboxMessage]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from whizbang.conf import settings
 from whizbang.drivers.rows import rows_of
@@ -14,10 +15,17 @@ from whizbang.models import InboxMessage, OutboxMessage
 from whizbang.routing.destination import mode_of, service_of
 
 
-def store_messages(envelopes: Sequence[Envelope], *, using: str, mode: str | None = None) -> None:
-    """Store messages in the caller's transaction, by two bulk inserts at most.
+def store_messages(
+    envelopes: Sequence[Envelope],
+    *,
+    using: str,
+    mode: str | None = None,
+    token: UUID | None = None,
+) -> None:
+    """Store messages in the caller's transaction and in their order, by two bulk inserts at most.
 
-    A message id that is known already is left as it is. `mode` overrides MODES.
+    A message id that is known already is left as it is; `token` marks the rows that are new, until
+    they are claimed. `mode` overrides MODES.
     """
     if not envelopes:
         return
@@ -26,24 +34,25 @@ def store_messages(envelopes: Sequence[Envelope], *, using: str, mode: str | Non
     for envelope in envelopes:
         service = service_of(type(envelope.message))
         if service == settings.SERVICE:
-            inbox.append(_inbox_row(envelope, service, using, mode))
+            inbox.append(_inbox_row(envelope, service, using, mode, token))
         else:
             outbox.append(OutboxMessage(service=service, **columns_of(envelope, using=using)))
     if inbox:
-        # Sorted, so that two writers of the same ids do not wait for each other in a circle.
-        inbox.sort(key=lambda row: row.message_id)
         rows_of(InboxMessage, InboxMessage._meta.get_field("id"), using).insert_new(inbox)
     if outbox:
         OutboxMessage.objects.using(using).bulk_create(outbox)
     nudge_after_commit(using)
 
 
-def _inbox_row(envelope: Envelope, service: str, using: str, mode: str | None) -> NewInboxRow:
+def _inbox_row(
+    envelope: Envelope, service: str, using: str, mode: str | None, token: UUID | None
+) -> NewInboxRow:
     columns = columns_of(envelope, using=using)
     return NewInboxRow(
         service=service,
-        payload_hash=hash_of(columns["type"], columns["payload"]),
+        payload_hash=hash_of(columns["payload"]),
         mode=mode or _stored_mode(envelope),
+        claim=token,
         **columns,
     )
 

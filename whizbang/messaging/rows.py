@@ -10,7 +10,6 @@ from uuid import UUID
 import msgspec
 
 from whizbang.messages.envelope import Envelope
-from whizbang.messages.hashing import hash_of
 from whizbang.messages.metadata import WireMetadata
 from whizbang.messages.types import type_named
 from whizbang.messages.validation import validator
@@ -54,10 +53,6 @@ def ensure_payload(envelope: Envelope) -> bytes:
             envelope.message
         )
     return envelope.payload
-
-
-def payload_hash_of(envelope: Envelope) -> bytes:
-    return hash_of(type(envelope.message).__whizbang__.type_name, ensure_payload(envelope))
 
 
 def columns_of(envelope: Envelope, *, using: str) -> dict[str, Any]:

@@ -58,6 +58,11 @@ class InboxMessage(models.Model):
                 condition=models.Q(ordering_key__isnull=False),
                 name="whizbang_inbox_key",
             ),
+            models.Index(
+                fields=["finished_at"],
+                condition=models.Q(finished_at__isnull=False),
+                name="whizbang_inbox_finished",
+            ),
         ]
 
     def __str__(self) -> str:

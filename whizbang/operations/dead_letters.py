@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models.functions import Now
 
+from whizbang.conf import settings
 from whizbang.exceptions import WhizbangError
 from whizbang.messaging.nudge import nudge_after_commit
 from whizbang.models import DeadLetter, InboxMessage
@@ -47,7 +48,9 @@ def retry_dead_letter(pk: int) -> InboxMessage:
         letter = DeadLetter.objects.using(using).select_for_update().filter(pk=pk).first()
         if letter is None:
             raise WhizbangError(f"Dead letter {pk} is gone: somebody has retried or discarded it.")
-        rows = InboxMessage.objects.using(using).filter(message_id=letter.message_id)
+        rows = InboxMessage.objects.using(using).filter(
+            message_id=letter.message_id, service=settings.SERVICE
+        )
         rows.update(
             status=InboxMessage.Status.STORED,
             payload=letter.payload,

@@ -10,24 +10,36 @@ import time
 from collections import Counter
 from uuid import uuid4
 
-from django.db import (
-    InterfaceError,
-    OperationalError,
-    ProgrammingError,
-    close_old_connections,
-    connections,
-)
+from django.db import InterfaceError, OperationalError, ProgrammingError, connections
 
 from whizbang.conf import settings
-from whizbang.drivers.errors import is_passing, naming_missing_tables
+from whizbang.drivers.errors import is_lost, is_passing, naming_missing_tables
+from whizbang.drivers.sessions import limit_idle_transactions
+from whizbang.messaging.claim_keeper import ClaimKeeper
 from whizbang.messaging.nudge import wait_for_nudge
 from whizbang.messaging.processing import InboxProcessor
 from whizbang.messaging.relay import Relay
+from whizbang.operations.cleanup import CleanupPart
 from whizbang.operations.rebuild import RebuildPart
-from whizbang.store.event_store import event_store
+from whizbang.store.event_store import EventStore, event_store
 from whizbang.subscriptions.engine import Engine
 
 logger = logging.getLogger(__name__)
+
+
+class _Parts:
+    """The parts of a worker, which live as long as its database connection."""
+
+    def __init__(self, store: EventStore, name: str, keeper: ClaimKeeper | None) -> None:
+        self.inbox = InboxProcessor(store, keeper)
+        self.engine = Engine(store, name)
+        self.relay = Relay(store, name)
+        self.rebuilds = RebuildPart(store, name)
+        self.cleanup = CleanupPart(store, name)
+
+    def close(self) -> None:
+        for part in (self.engine, self.relay, self.rebuilds, self.cleanup):
+            part.close()
 
 
 class Worker:
@@ -37,24 +49,32 @@ class Worker:
         self._alias = store
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
         self._stop = threading.Event()
-        self._engine: Engine | None = None
-        self._relay: Relay | None = None
+        self._parts: _Parts | None = None
+        self._keeper: ClaimKeeper | None = None
         self.counts: Counter[str] = Counter()
+
+    @property
+    def _using(self) -> str:
+        return event_store(self._alias).using
 
     def stop(self) -> None:
         """End after the batch that runs now; safe to call from a signal handler."""
         self._stop.set()
 
     def run(self, *, until_idle: bool = False, max_seconds: float | None = None) -> Counter[str]:
-        """Work until stopped, until nothing is left to do, or for a time; gives counts of what was done."""
+        """Work until stopped, until nothing is due any more, or for a time; gives what was done.
+
+        A message that waits for its retry is not due. Raises `NotReady` without our tables.
+        """
         deadline = None if max_seconds is None else time.monotonic() + max_seconds
         pause = settings.BUSY_POLL_SECONDS
+        self._keeper = ClaimKeeper(self._using)
         try:
             while not self._stop.is_set():
                 done = self._run_guarded()
                 if done:
                     pause = settings.BUSY_POLL_SECONDS
-                elif until_idle and self._is_idle():
+                elif until_idle and self.is_idle():
                     break
                 else:
                     wait_for_nudge(pause)
@@ -62,55 +82,53 @@ class Worker:
                 if deadline is not None and time.monotonic() >= deadline:
                     break
         finally:
+            self._keeper.stop()
             self.close()
         return self.counts
 
     def run_once(self, *, retries_are_due: bool = False) -> int:
         """One turn of every part; gives how much was done."""
-        store = event_store(self._alias)
-        if self._engine is None:
-            self._engine = Engine(store, self.name)
-            self._relay = Relay(store, self.name)
-            self._inbox = InboxProcessor(store)
-            self._rebuilds = RebuildPart(store, self.name)
-        assert self._relay is not None
+        if self._parts is None:
+            self._parts = _Parts(event_store(self._alias), self.name, self._keeper)
+        parts = self._parts
         turn = Counter(
-            commands=self._inbox.run_once(retries_are_due=retries_are_due),
-            events=self._engine.run_once(),
-            relayed=self._relay.run_once(),
-            rebuilds=self._rebuilds.run_once(),
+            commands=parts.inbox.run_once(retries_are_due=retries_are_due),
+            events=parts.engine.run_once(),
+            relayed=parts.relay.run_once(),
+            rebuilds=parts.rebuilds.run_once(),
         )
         self.counts.update(turn)
+        parts.cleanup.run_once()
         return turn.total()
+
+    def is_idle(self) -> bool:
+        """Has every subscription that this worker runs reached the end of the log?"""
+        return self._parts is not None and not self._parts.engine.is_behind()
 
     def close(self) -> None:
         """Give leases back."""
-        engine, self._engine = self._engine, None
-        relay, self._relay = self._relay, None
+        parts, self._parts = self._parts, None
+        if parts is None:
+            return
         try:
-            if engine is not None:
-                engine.close()
-            if relay is not None:
-                relay.close()
+            parts.close()
         except (OperationalError, InterfaceError) as exc:
             logger.warning("Leases will expire by themselves error=%s", exc)
-
-    def _is_idle(self) -> bool:
-        return self._engine is not None and not self._engine.is_behind()
 
     def _run_guarded(self) -> int:
         """A turn that survives the database going away: connect again and go on."""
         try:
-            if not connections[event_store(self._alias).using].in_atomic_block:
-                close_old_connections()
+            if self._parts is None:
+                # Below the lease, so that a frozen worker's locks are gone when it is taken over.
+                limit_idle_transactions(self._using, seconds=settings.LEASE_SECONDS * 0.8)
             return self.run_once()
         except (OperationalError, InterfaceError, ProgrammingError) as exc:
-            using = event_store(self._alias).using
-            with naming_missing_tables(using):
-                if not is_passing(exc, using=using):
+            with naming_missing_tables(self._using):
+                if not is_passing(exc, using=self._using):
                     raise
             logger.warning("Database trouble, will try again error=%s", exc)
-            self.close()
-            connections.close_all()
+            if is_lost(self._using):
+                self.close()
+                connections.close_all()
             self._stop.wait(min(1.0, settings.IDLE_POLL_SECONDS))
             return 0

@@ -6,7 +6,7 @@ from typing import Any
 
 from whizbang.messages.base import Message
 from whizbang.messages.envelope import Envelope
-from whizbang.messaging import receipts
+from whizbang.messaging import completion
 from whizbang.pipeline.stage import Stage
 
 
@@ -22,13 +22,13 @@ class Deduplicate(Stage):
     def __call__(self, envelope: Envelope) -> Any:
         if envelope.given_id is None or envelope.receipt is not None:
             return self.next_stage(envelope)
-        receipt, is_new = receipts.open_receipt(envelope)
+        receipt, is_new = completion.open_receipt(envelope)
         if not is_new:
-            return receipts.answer_again(receipt, type(envelope.message))
+            return completion.answer_again(receipt, type(envelope.message))
         envelope.receipt = receipt
         try:
             return self.next_stage(envelope)
         except BaseException:
             envelope.receipt = None  # its row is undone too; a retry opens another one
-            receipts.abandon(receipt)
+            completion.abandon(receipt)
             raise

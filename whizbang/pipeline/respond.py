@@ -6,7 +6,7 @@ from typing import Any
 
 from whizbang.messages.base import Message
 from whizbang.messages.envelope import Envelope
-from whizbang.messaging import receipts
+from whizbang.messaging.completion import complete
 from whizbang.pipeline.stage import Stage
 
 
@@ -20,7 +20,9 @@ class Respond(Stage):
         if envelope.receipt is not None:
             unit = envelope.unit
             if envelope.is_batch_member:
-                unit.completed.append((envelope.receipt, envelope.result))
+                unit.completed.append((envelope.receipt, type(envelope.message), envelope.result))
             else:
-                receipts.complete(envelope.receipt, envelope.result)
+                envelope.result = complete(
+                    envelope.receipt, envelope.result, type(envelope.message)
+                )
         return self.next_stage(envelope)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from whizbang.messages.base import Event, domain_of_module
 from whizbang.messages.metadata import Metadata
 from whizbang.projections.declaration import BEGINNING, By, collect_reactions, declared
+from whizbang.projections.failing import mark_failing
 
 Recorded = tuple[Any, Metadata]
 
@@ -62,5 +63,9 @@ class Projection:
     def apply_batch(self, events: Sequence[Recorded], *, using: str) -> None:
         """Call the methods event by event, in the caller's transaction."""
         for event, meta in events:
-            for method in self._methods.get(type(event), ()):
-                method(event, meta)
+            try:
+                for method in self._methods.get(type(event), ()):
+                    method(event, meta)
+            except Exception as exc:
+                mark_failing(exc, meta)
+                raise

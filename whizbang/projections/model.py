@@ -15,6 +15,7 @@ from whizbang.drivers.rows.base import Rows
 from whizbang.drivers.rows.columns import plain_type
 from whizbang.exceptions import WhizbangError
 from whizbang.projections.declaration import DELETE, By, problems
+from whizbang.projections.failing import mark_failing
 from whizbang.projections.free import Projection, Recorded
 
 _PREFETCH_EVENTS = 1000
@@ -180,7 +181,12 @@ def _fold(steps: Iterable[Step], rows: dict[Any, Model], blank: Callable[[Any], 
         row = rows.get(key)
         if row is None:
             row = rows[key] = blank(key)
-        if method(row, event, meta) is DELETE:
+        try:
+            change = method(row, event, meta)
+        except Exception as exc:
+            mark_failing(exc, meta)
+            raise
+        if change is DELETE:
             del rows[key]
 
 

@@ -35,6 +35,12 @@ class Handler:
     def name(self) -> str:
         return f"{self.function.__module__}.{self.function.__qualname__}"
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """Where the function is defined: two of one name in a module are two handlers."""
+        code = getattr(self.function, "__code__", None)
+        return self.name, code.co_firstlineno if code is not None else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
@@ -77,7 +83,7 @@ class Registry:
 
     def add_handler(self, handler: Handler) -> None:
         known = self.handlers.setdefault(handler.message_type, [])
-        known[:] = [h for h in known if h.name != handler.name]  # a module imported again
+        known[:] = [h for h in known if h.place != handler.place]  # a module imported again
         known.append(handler)
         self.changed()
 

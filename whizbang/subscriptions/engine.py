@@ -14,10 +14,11 @@ from whizbang.exceptions import ConcurrencyError
 from whizbang.models import StoreHead
 from whizbang.store.event_store import EventStore
 from whizbang.subscriptions.decoding import SharedDecoder
+from whizbang.subscriptions.identity import store_identity
 from whizbang.subscriptions.leases import LeaseHolder
 from whizbang.subscriptions.registered import all_definitions, log_readers
-from whizbang.subscriptions.runner import StaleLease, SubscriptionRunner
-from whizbang.subscriptions.start import ensure_rows, store_identity
+from whizbang.subscriptions.runner import StaleLease, StoreReplaced, SubscriptionRunner
+from whizbang.subscriptions.start import ensure_rows
 
 logger = logging.getLogger(__name__)
 _BUFFER_BYTES = 16 * 1024 * 1024
@@ -93,6 +94,8 @@ class Engine:
         except StaleLease as exc:
             logger.info("Subscription left to another worker reason=%s", exc)
             runner.epoch = -1
+        except StoreReplaced as exc:
+            runner.stop_with(str(exc))
         except ConcurrencyError as exc:
             logger.info("Subscription batch will be tried again reason=%s", exc)
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from typing import Protocol
 
 from django.db.models import F
 
@@ -18,7 +19,20 @@ def parked_streams(subscription: str, *, using: str) -> set[str]:
     return set(rows.values_list("stream", flat=True))
 
 
-def park(subscription: str, row: StoredRow, error: Exception, *, using: str) -> None:
+class Place(Protocol):
+    """Where an event stands: a stored row, or what is left of one."""
+
+    @property
+    def stream(self) -> str: ...
+    @property
+    def position(self) -> int: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def type(self) -> str: ...
+
+
+def park(subscription: str, row: Place, error: Exception, *, using: str) -> None:
     """Set a stream aside from this event on; the subscription goes on with the others."""
     ParkedStream.objects.using(using).create(
         subscription=subscription,

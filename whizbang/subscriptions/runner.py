@@ -9,19 +9,25 @@ from typing import Any
 
 from django.db import transaction
 
-from whizbang.drivers.errors import is_passing
+from whizbang.drivers.errors import is_lost, is_passing
 from whizbang.drivers.stores.base import LogFilter, StoredRow
 from whizbang.exceptions import ConcurrencyError, WhizbangError
 from whizbang.models import ParkedStream, Subscription
 from whizbang.subscriptions.definition import SubscriptionDefinition
+from whizbang.subscriptions.identity import store_identity
 from whizbang.subscriptions.parking import park, park_again, parked_streams
 
 logger = logging.getLogger(__name__)
 _IDLE_CHECKPOINT_SECONDS = 1.0
+_MOST_PASSING_FAILURES = 20
 
 
 class StaleLease(WhizbangError):
     """Another worker has taken the subscription over; nothing was written."""
+
+
+class StoreReplaced(WhizbangError):
+    """The log is not the one that a checkpoint counts in."""
 
 
 class SubscriptionRunner:
@@ -33,6 +39,8 @@ class SubscriptionRunner:
         self.epoch = -1
         self.is_active = False
         self._moved_at = 0.0
+        self._failing_position = -1
+        self._failures = 0
         self._stored_position = -1
 
     def take_over(self, epoch: int) -> None:
@@ -40,9 +48,19 @@ class SubscriptionRunner:
         rows = self._rows()
         rows.update(epoch=epoch)
         row = rows.get()
+        self._check_store(row)
         self.epoch = epoch
         self.position = self._stored_position = row.position
         self.is_active = row.status == Subscription.Status.ACTIVE
+
+    def _check_store(self, row: Subscription) -> None:
+        """Positions of another store mean nothing in this one."""
+        identity = store_identity(self.definition.store)
+        if row.store_id != identity.store_id:
+            raise StoreReplaced(
+                f"Subscription {row.name!r} stands at position {row.position} of another store (it was "
+                "restored or replaced): rebuild it, or delete its row to begin anew."
+            )
 
     def refresh(self) -> None:
         """Read the state again: an operator may have paused it, a rebuild may have moved it."""
@@ -52,6 +70,12 @@ class SubscriptionRunner:
         if row.position != self._stored_position:
             self.position = self._stored_position = row.position
         self.is_active = row.status == Subscription.Status.ACTIVE
+
+    def stop_with(self, error: str) -> None:
+        """Stand still with an error that status shows, until an operator decides."""
+        self._rows().update(error=error)
+        self.is_active = False
+        logger.error("Subscription stopped error=%s", error)
 
     def run(self, rows: Sequence[StoredRow], upto: int) -> int:
         """Apply the wanted ones among `rows` and move the checkpoint to `upto`; gives their number."""
@@ -67,7 +91,7 @@ class SubscriptionRunner:
         except StaleLease:
             raise
         except Exception as exc:
-            if is_passing(exc, using=self.definition.using):
+            if is_passing(exc, using=self.definition.using) and not self._is_tired(wanted[0]):
                 raise
             logger.info(
                 "Subscription batch failed, going event by event subscription=%s",
@@ -112,11 +136,12 @@ class SubscriptionRunner:
         try:
             with transaction.atomic(using=using):
                 self.definition.deliver([row])
-        except (StaleLease, ConcurrencyError):
-            raise  # not the event's fault: the batch is tried again
+        except StaleLease:
+            raise
         except Exception as exc:
-            if is_passing(exc, using=using):
-                raise
+            is_rivalry = isinstance(exc, ConcurrencyError) or is_passing(exc, using=using)
+            if is_rivalry and not self._is_tired(row):
+                raise  # probably not the event's fault: the batch is tried again
             logger.exception(
                 "Event parked subscription=%s stream=%s position=%s",
                 self.definition.name,
@@ -125,6 +150,15 @@ class SubscriptionRunner:
             )
             return exc
         return None
+
+    def _is_tired(self, row: StoredRow) -> bool:
+        """Has this event failed so often for passing reasons that it is the event's fault after all?"""
+        if is_lost(self.definition.using):
+            return False
+        if self._failing_position != row.position:
+            self._failing_position, self._failures = row.position, 0
+        self._failures += 1
+        return self._failures > _MOST_PASSING_FAILURES
 
     def _retry(self, parked: ParkedStream) -> int:
         using = self.definition.using

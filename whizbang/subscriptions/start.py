@@ -11,18 +11,13 @@ from django.db import transaction
 
 from whizbang.drivers.stores.base import LogFilter
 from whizbang.exceptions import WhizbangError
-from whizbang.models import StoredEvent, StoreHead, Subscription
+from whizbang.models import StoredEvent, Subscription
 from whizbang.projections.declaration import BEGINNING, LIVE
 from whizbang.store.event_store import EventStore, as_instant
 from whizbang.subscriptions.definition import SubscriptionDefinition
+from whizbang.subscriptions.identity import store_identity
 
 logger = logging.getLogger(__name__)
-
-
-def store_identity(store: EventStore) -> StoreHead:
-    """The row that says which store this is; made on first use."""
-    row, _ = StoreHead.objects.using(store.using).get_or_create(id=1)
-    return row
 
 
 def ensure_rows(definitions: Iterable[SubscriptionDefinition]) -> None:

@@ -39,7 +39,7 @@ def drain(*, advance: timedelta | None = None, using: str = "default") -> DrainC
     try:
         for _ in range(_MAX_TURNS):
             done = worker.run_once(retries_are_due=True)
-            if not done and worker._is_idle():
+            if not done and worker.is_idle():
                 break
         else:
             raise WhizbangError("drain() did not come to an end: do messages cause each other?")

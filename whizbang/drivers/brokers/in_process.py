@@ -26,7 +26,7 @@ class InProcessBroker(Broker):
             type=message.type,
             schema=message.schema,
             payload=message.payload,
-            payload_hash=hash_of(message.type, message.payload),
+            payload_hash=hash_of(message.payload),
             metadata=message.metadata,
             occurred_at=message.occurred_at,
             mode="durable",

@@ -1,0 +1,24 @@
+"""Limits of a worker's own database sessions."""
+
+from __future__ import annotations
+
+from django.db import connections
+
+_STATEMENTS = {
+    "postgresql": "SET idle_in_transaction_session_timeout = %s",  # milliseconds
+    "mysql": "SET SESSION idle_transaction_timeout = %s",  # seconds, MariaDB
+}
+
+
+def limit_idle_transactions(using: str, *, seconds: float) -> None:
+    """Let the database end a transaction of this session that does nothing for so long.
+
+    A frozen worker keeps its locks otherwise, and the worker that takes over waits for them for ever.
+    SQLite has no such limit.
+    """
+    connection = connections[using]
+    statement = _STATEMENTS.get(connection.vendor)
+    if statement is not None:
+        value = max(1, int(seconds * 1000 if connection.vendor == "postgresql" else seconds))
+        with connection.cursor() as cursor:
+            cursor.execute(statement, [value])
