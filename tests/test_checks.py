@@ -8,7 +8,12 @@ import pytest
 from django.core import checks
 from django.test import override_settings
 
-from whizbang import Aggregate, Command, handles, subscribes
+import whizbang
+from whizbang import Aggregate, Command, WhizbangError, handles, subscribes
+
+
+class Thing:
+    """No type that a message can carry."""
 
 
 def ids() -> set[str]:
@@ -30,6 +35,17 @@ def test_nothing_is_wrong_with_the_suites_own_settings() -> None:
         ({"MODES": {"shop": "durabel"}}, "E004", "durable"),
         ({"PIPELINE": ["whizbang.nothing.Here"]}, "E005", "dotted path"),
         ({"STORES": {"default": {"USING": "nowhere"}}}, "E006", "alias"),
+        ({"STORES": {"other": {}}}, "E003", "Add one"),
+        ({"STORES": {"default": "x"}}, "E003", "dict"),
+        ({"STORES": {"default": {"BACKND": "x"}}}, "E002", "BACKEND"),
+        ({"STORES": {"default": {"USING": 3}}}, "E003", "str"),
+        ({"BROKERS": {}}, "E003", "Add one"),
+        ({"BROKERS": {"default": {}}}, "E003", "class"),
+        ({"SERVICES": {"x": ["a"]}}, "E003", "OWNS"),
+        ({"PIPELINE": []}, "E003", "stages"),
+        ({"PIPELINE": [3]}, "E003", "stages"),
+        ({"PIPELINE": ["whizbang.pipeline.validate.Validate"]}, "W002", "Handle"),
+        ({"MODES": {"shop.OpenOrdr": "durable"}}, "W003", "shop.OpenOrder"),
     ],
 )
 def test_wrong_setting_is_an_error_with_a_hint(values: Any, code: str, hint: str) -> None:
@@ -71,3 +87,45 @@ def test_default_that_instances_would_share_is_an_error(isolated_registry: None)
 def test_inactive_handler_is_told_at_info_level() -> None:
     with override_settings(WHIZBANG={"OWNS": ["orders"]}):
         assert "whizbang.I001" in ids()
+
+
+def test_two_functions_of_one_name_in_a_module_are_two_handlers(isolated_registry: None) -> None:
+    class Twice(Command):
+        pass
+
+    @handles(Twice)
+    def same(command: Any, context: Any) -> None:
+        return None
+
+    @handles(Twice)
+    def same(command: Any, context: Any) -> None:  # noqa: F811
+        return None
+
+    assert "whizbang.E020" in ids()
+    with pytest.raises(WhizbangError, match="several handlers"):
+        whizbang.send(Twice())
+
+
+def test_wrong_number_of_arguments_is_told_where_the_function_stands(
+    isolated_registry: None,
+) -> None:
+    class Short(Command):
+        pass
+
+    with pytest.raises(TypeError, match=r"handles calls .*short\(message, context\)"):
+
+        @handles(Short)
+        def short(command: Any) -> None:
+            return None
+
+
+def test_field_that_no_message_can_carry_and_shared_default_are_errors(
+    isolated_registry: None,
+) -> None:
+    class Carrier(Command):
+        thing: Thing
+
+    class Careless(Aggregate):
+        boxes = {}
+
+    assert {"whizbang.E012", "whizbang.E031"} <= ids()

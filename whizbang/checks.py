@@ -280,7 +280,9 @@ def check_subscriptions(app_configs: Any, **kwargs: Any) -> list[checks.CheckMes
 
 
 def _check_alias(projection: Any) -> Iterator[checks.CheckMessage]:
-    using = settings.STORES.get("default", {}).get("USING", "default")
+    if any(find_problems(given())):
+        return
+    using = settings.STORES["default"].get("USING", "default")
     if projection.delivery == "inline" and projection.using not in (None, using):
         yield checks.Error(
             f"The inline projection {projection.name} writes to {projection.using!r}, not to the "

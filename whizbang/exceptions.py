@@ -105,6 +105,9 @@ class InvalidMessage(MessageRejected, ValidationError):
         self.type_name, self.reason = type_name, reason
         ValidationError.__init__(self, reason)
 
+    def __reduce__(self) -> Any:
+        return type(self), (self.type_name, self.reason)  # Django's error holds itself in a list
+
     def __str__(self) -> str:
         return f"{self.type_name} is invalid: {'; '.join(self.messages)}"
 

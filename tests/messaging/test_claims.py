@@ -12,8 +12,8 @@ from django.test import override_settings
 import whizbang
 from tests.shop.messages import NoteOrder, OpenOrder
 from whizbang.messaging.claims import _due, claim_due
-from whizbang.messaging.processing import InboxProcessor
 from whizbang.messaging.completion import LostClaim, complete
+from whizbang.messaging.processing import InboxProcessor
 from whizbang.models import DeadLetter, InboxMessage, StoredEvent
 
 pytestmark = pytest.mark.django_db

@@ -14,8 +14,8 @@ import pytest
 from django.db import connection
 
 import whizbang
-from tests.shop.messages import OpenOrder
-from tests.shop.models import CustomerTotal, OrderSummary
+from tests.shop.messages import OpenOrder, TakeLong, TakeLongOutside
+from tests.shop.models import CustomerTotal, Heard, OrderSummary
 from whizbang.models import InboxMessage, Lease, StoredEvent
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,3 +92,44 @@ def test_killed_workers_leave_nothing_twice_and_nothing_undone(
 
 def _all_handled() -> bool:
     return not InboxMessage.objects.exclude(status="handled").exists()
+
+
+@pytest.mark.parametrize("command", [TakeLong(seconds=0.1), TakeLongOutside(seconds=2.5)])
+def test_handler_slower_than_its_claim_runs_once(
+    child_environment: dict[str, str], command: TakeLong | TakeLongOutside
+) -> None:
+    """Two workers, a lease of half a second: nobody takes a message away that is under work."""
+    environment = {**child_environment, "WHIZBANG_TEST_LEASE_SECONDS": "0.5"}
+    receipt = whizbang.publish(command)
+    workers = [start_worker(environment) for _ in range(2)]
+    try:
+        wait_until(lambda: receipt.refresh().status == "handled")
+    finally:
+        for worker in workers:
+            worker.send_signal(signal.SIGTERM)
+            worker.communicate(timeout=30)
+    assert Heard.objects.filter(text="started").count() == 1
+    assert InboxMessage.objects.get().attempts == 1
+
+
+@pytest.mark.requires_postgres
+def test_frozen_worker_is_replaced_and_cannot_write(child_environment: dict[str, str]) -> None:
+    """Stopped inside its transaction: the database ends it below the lease, another goes on."""
+    environment = {**child_environment, "WHIZBANG_TEST_LEASE_SECONDS": "2"}
+    receipt = whizbang.publish(TakeLong(seconds=1.0))
+    frozen = start_worker(environment)
+    wait_until(lambda: InboxMessage.objects.get().status == "running")
+    time.sleep(0.4)  # into the handler's transaction
+    frozen.send_signal(signal.SIGSTOP)
+    try:
+        whizbang.publish(OpenOrder(order_id="1"))
+        other = start_worker(environment)
+        wait_until(lambda: OrderSummary.objects.count() == 1)
+        wait_until(lambda: receipt.refresh().status == "handled")
+    finally:
+        frozen.send_signal(signal.SIGCONT)
+        for worker in (frozen, other):
+            worker.send_signal(signal.SIGTERM)
+            worker.communicate(timeout=30)
+    assert Heard.objects.filter(text="started").count() == 1
+    assert StoredEvent.objects.count() == 1

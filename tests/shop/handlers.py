@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import whizbang
 from tests.shop.aggregates import Order
 from tests.shop.messages import (
@@ -12,6 +14,8 @@ from tests.shop.messages import (
     OrderNoted,
     OrderOpened,
     ShipOrder,
+    TakeLong,
+    TakeLongOutside,
     TouchOrder,
 )
 from tests.shop.models import Heard, OrderSummary
@@ -56,6 +60,18 @@ def touch_order(command: TouchOrder, context: Context) -> str:
     order = context.load(Order, command.order_id)
     order.record(OrderNoted(order_id=order.id, text="touched"))
     return "touched"
+
+
+@handles(TakeLong)
+def take_long(command: TakeLong, context: Context) -> None:
+    Heard.objects.create(text="started")
+    time.sleep(command.seconds)
+
+
+@handles(TakeLongOutside, atomic=False)
+def take_long_outside(command: TakeLongOutside, context: Context) -> None:
+    Heard.objects.create(text="started")
+    time.sleep(command.seconds)
 
 
 @handles(CloseEverything)

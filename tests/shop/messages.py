@@ -43,6 +43,18 @@ class NoteOrder(Command[int]):
     text: str
 
 
+class TakeLong(Command[None]):
+    """Its handler is slow, inside its transaction."""
+
+    seconds: float
+
+
+class TakeLongOutside(Command[None]):
+    """The same without a transaction."""
+
+    seconds: float
+
+
 class CloseOrder(Command[str]):
     order_id: str
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 import whizbang
-from tests.shop.messages import NoteOrder, OpenOrder, OrderNoted
+from tests.shop.messages import NoteOrder, OpenOrder, OrderGone, OrderNoted
 from tests.shop.models import CustomerTotal, Heard, OrderSummary
-from whizbang.models import ParkedStream, Rebuild, Stream, Subscription
+from whizbang import Context, subscribes
+from whizbang.models import EventType, ParkedStream, Rebuild, Stream, Subscription
 from whizbang.operations.parked import retry_parked
 from whizbang.operations.rebuild import request_rebuild
-from whizbang.operations.status import subscription_statuses
+from whizbang.operations.status import overview, subscription_statuses
 from whizbang.projections.declaration import instances
 from whizbang.subscriptions.engine import Engine
 from whizbang.subscriptions.runner import StaleLease
@@ -129,3 +131,59 @@ def test_status_tells_lag_and_a_changed_version(drain: Drain) -> None:
         type(projection).version = 1
     assert status.needs_rebuild
     assert status.lag_events == 0
+
+
+def test_rebuild_parks_a_poisoned_stream_and_folds_the_rest(drain: Drain) -> None:
+    note("1", "a", "poison", "b")
+    note("2", "a", "b")
+    drain()
+    request_rebuild(NAME)
+    drain()
+    assert Rebuild.objects.get().status == "done"
+    assert dict(OrderSummary.objects.values_list("order_id", "notes")) == {"1": 1, "2": 2}
+    assert ParkedStream.objects.get().version == 2
+
+
+def test_rebuild_is_refused_while_the_log_has_types_that_nobody_knows(drain: Drain) -> None:
+    note("1", "a")
+    drain()
+    EventType.objects.create(name="shop.Renamed", first_position=1)
+    request_rebuild(NAME)
+    drain()
+    run = Rebuild.objects.get()
+    assert run.status == "failed"
+    assert "shop.Renamed" in run.error
+    assert OrderSummary.objects.get().notes == 1
+
+
+def test_checkpoint_of_another_store_stops_its_subscription(drain: Drain) -> None:
+    note("1", "a")
+    drain()
+    Subscription.objects.filter(name=NAME).update(store_id=uuid4())
+    note("1", "b")
+    drain()
+    row = Subscription.objects.get(name=NAME)
+    assert "another store" in row.error
+    assert OrderSummary.objects.get().notes == 1
+    assert Stream.objects.get().version == 2
+
+
+def test_event_that_always_loses_its_race_is_parked_in_the_end(
+    drain: Drain, isolated_registry: None
+) -> None:
+    @subscribes(OrderNoted)
+    def lose(event: OrderNoted, context: Context) -> None:
+        whizbang.event_store().append(
+            f"shop.Order-{event.order_id}", [OrderGone(order_id="1")], expected=whizbang.NO_STREAM
+        )
+
+    drain()
+    note("1", "a")
+    for _ in range(25):
+        drain()
+    assert ParkedStream.objects.get().subscription.endswith("lose")
+
+
+def test_unknown_type_is_named_by_status() -> None:
+    EventType.objects.create(name="shop.Renamed", first_position=1)
+    assert overview()["unknown_types"] == ["shop.Renamed"]

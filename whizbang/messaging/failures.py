@@ -19,6 +19,7 @@ from whizbang.exceptions import (
     OwnershipError,
     Rejected,
     UnknownMessageType,
+    UnstorableResult,
 )
 from whizbang.messages.text import storable_text
 from whizbang.models import DeadLetter, InboxMessage
@@ -34,6 +35,7 @@ _FINAL_ERRORS = (
     DecodeError,
     HandlerNotFound,
     OwnershipError,
+    UnstorableResult,
 )
 
 
