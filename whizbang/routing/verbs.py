@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import _get_running_loop  # what get_running_loop() is made of, without its exception
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
@@ -46,8 +46,15 @@ def send(
     for up to `timeout_seconds` (`WaitTimeout`); inside an open transaction that is refused.
     Raises what the handler raises, `InvalidMessage`, `NotAuthorized`, `ConcurrencyError`.
     """
-    _refuse_in_loop("send")
-    envelope = prepare(command, message_id, occurred_at, user, ordering_key, using)
+    if _get_running_loop() is not None:
+        raise _needs_await("send")
+    # prepare(), without its call where only the message is given.
+    if message_id is None and occurred_at is None and type(command) is not Envelope:
+        envelope = Envelope(command, None, None, user, ordering_key, using)
+        if (context := current_context.get()) is not None:
+            _join(envelope, context)
+    else:
+        envelope = prepare(command, message_id, occurred_at, user, ordering_key, using)
     envelope.timeout_seconds = timeout_seconds
     return _send_routes[type(envelope.message)](envelope)  # type: ignore[no-any-return]
 
@@ -65,8 +72,15 @@ def query(
 
     Raises `RemoteQuery` for a query of another service's domain.
     """
-    _refuse_in_loop("query")
-    envelope = prepare(message, message_id, occurred_at, user, ordering_key, using)
+    if _get_running_loop() is not None:
+        raise _needs_await("query")
+    # As in send().
+    if message_id is None and occurred_at is None and type(message) is not Envelope:
+        envelope = Envelope(message, None, None, user, ordering_key, using)
+        if (context := current_context.get()) is not None:
+            _join(envelope, context)
+    else:
+        envelope = prepare(message, message_id, occurred_at, user, ordering_key, using)
     return _query_routes[type(envelope.message)](envelope)  # type: ignore[no-any-return]
 
 
@@ -88,7 +102,8 @@ def publish(
     is an aware datetime; after `expires` it is not handled any more. Raises `InvalidMessage`,
     `NotAuthorized`, and `MessageIdReused` when the id came with another payload before.
     """
-    _refuse_in_loop("publish")
+    if _get_running_loop() is not None:
+        raise _needs_await("publish")
     envelope = prepare(command, message_id, occurred_at, user, ordering_key, using)
     set_times(envelope, delay=delay, at=at, expires=expires)
     return _store(envelope, mode="durable")
@@ -108,7 +123,8 @@ def publish_batch(
     Never raises for one message: the receipt counts accepted and duplicates, and lists the
     rejected with their index and error. Keywords go to the commands that are not in an envelope.
     """
-    _refuse_in_loop("publish_batch")
+    if _get_running_loop() is not None:
+        raise _needs_await("publish_batch")
     if isinstance(commands, Message | Envelope):
         raise TypeError("publish_batch() takes many commands, such as a list; publish() takes one.")
     if message_id is not None:
@@ -161,7 +177,8 @@ def dispatch(
     using: str | None = None,
 ) -> Receipt[R]:
     """Handle a command as MODES says for its type or domain: inline by default. Always a receipt."""
-    _refuse_in_loop("dispatch")
+    if _get_running_loop() is not None:
+        raise _needs_await("dispatch")
     envelope = prepare(command, message_id, occurred_at, user, ordering_key, using)
     message_type = type(envelope.message)
     mode = mode_of(message_type, default="inline")
@@ -248,12 +265,10 @@ def _wrong_kind(given: type, kind: type[Message]) -> str:
     )
 
 
-def _refuse_in_loop(verb: str) -> None:
-    # The function that asyncio's own get_running_loop() is made of, without its exception.
-    if asyncio._get_running_loop() is not None:
-        raise WrongMode(
-            f"{verb}() was called in a running event loop: use `await whizbang.a{verb}(...)`."
-        )
+def _needs_await(verb: str) -> WrongMode:
+    return WrongMode(
+        f"{verb}() was called in a running event loop: use `await whizbang.a{verb}(...)`."
+    )
 
 
 def _domain_of_command(message_type: type[Message]) -> str:
