@@ -127,7 +127,7 @@ class EventStore:
         same for occurred_at.
         """
         wanted = LogFilter(
-            types=None if types is None else _names_of(types),
+            types=None if types is None else names_of(types),
             categories=None if categories is None else list(categories),
             slices=None if slices is None else list(slices),
             since=as_instant(since),
@@ -256,7 +256,7 @@ def as_instant(value: datetime | date | None) -> datetime | None:
     return datetime.combine(value, time.min, tzinfo=UTC)
 
 
-def _names_of(types: Iterable[type[Event] | str]) -> list[str]:
+def names_of(types: Iterable[type[Event] | str]) -> list[str]:
     """Stored names of event types, old aliases included."""
     names: list[str] = []
     for item in types:

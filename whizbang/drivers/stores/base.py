@@ -159,6 +159,10 @@ class EventStoreDriver(ABC):
         """All events of several streams; those of each stream by version, in bounded memory."""
 
     @abstractmethod
+    def read_by_stream(self) -> Iterator[StoredRow]:
+        """All visible events stream by stream, each by version, in bounded memory."""
+
+    @abstractmethod
     def read_log(
         self, *, after: int, until: int, limit: int | None, filter: LogFilter = NO_FILTER
     ) -> Iterator[StoredRow]:

@@ -191,6 +191,16 @@ class RelationalStore(EventStoreDriver):
                 return
             last = (rows[-1].stream, rows[-1].version)
 
+    def read_by_stream(self) -> Iterator[StoredRow]:
+        sql = self._page_sql([self._after_version_sql], "stream, version")
+        last: tuple[str, int] = ("", 0)
+        while True:
+            rows = self._scan(sql, [*last, PAGE_ROWS])
+            yield from rows
+            if len(rows) < PAGE_ROWS:
+                return
+            last = (rows[-1].stream, rows[-1].version)
+
     def read_log(
         self, *, after: int, until: int, limit: int | None, filter: LogFilter = NO_FILTER
     ) -> Iterator[StoredRow]:
@@ -256,6 +266,8 @@ class RelationalStore(EventStoreDriver):
 
     # Dialect
 
+    # Behind a stream's version in (stream, version) order, by their index.
+    _after_version_sql: ClassVar[str] = "(stream, version) > (%s, %s)"
     _category_sql: ClassVar[str]  # the stream's name up to its first "-"
 
     @abstractmethod
