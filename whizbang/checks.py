@@ -103,6 +103,15 @@ def check_messages(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]
                 id="whizbang.E011",
             )
         )
+    for name, cls in types.hidden_declarations():
+        found.append(
+            checks.Error(
+                f"The type name {name!r} is upcast or retired as gone, but {cls.__name__} has it.",
+                hint="Name the class in @upcasts, or drop the name or alias from the class.",
+                obj=cls,
+                id="whizbang.E013",
+            )
+        )
     return found
 
 

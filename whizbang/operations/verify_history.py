@@ -90,13 +90,14 @@ class _Checker:
         except Exception as exc:
             self._report.add("metadata", row, exc)
         try:
-            event = self._store.decode_event(row)
+            events = self._store.decode_events(row)
         except UnknownMessageType as exc:
             self._give_up("unknown type", row, exc)
         except Exception as exc:  # an upcaster may raise anything
             self._give_up("payload", row, exc)
         else:
-            self._fold(row, event)
+            for event in events:
+                self._fold(row, event)
 
     def _begin(self, stream: str) -> None:
         self._stream = stream
