@@ -6,12 +6,12 @@ from django.db import models
 
 
 class Snapshot(models.Model):
-    """The state of one stream's aggregate at a version: a cache, of which nothing depends."""
+    """The state of one stream's aggregate at a version: a cache on which nothing depends."""
 
     stream = models.CharField(max_length=255, primary_key=True)
     version = models.IntegerField()
     fingerprint = models.CharField(max_length=64)  # of the code that made the state
-    state = models.BinaryField()  # MessagePack
+    state = models.BinaryField()  # JSON
     taken_at = models.DateTimeField()
 
     class Meta:

@@ -23,6 +23,7 @@ from whizbang.messages.base import Event, Message
 from whizbang.messages.becoming import gone
 from whizbang.messages.metadata import Metadata, WireMetadata
 from whizbang.messages.types import names_read_as, type_named
+from whizbang.store import snapshots
 from whizbang.store.codec import JSON, MSGPACK, read_events
 
 if TYPE_CHECKING:
@@ -164,7 +165,9 @@ class EventStore:
         if until == 0:
             return loaded
         if as_of is None and occurred_until is None:
-            self._fold(loaded, stream, self.driver.read_state(stream, until=until))
+            found = snapshots.find_snapshot(self, aggregate_type, stream)
+            if found is None or not self._resume(loaded, found, until):
+                self._fold(loaded, stream, self.driver.read_state(stream, until=until))
             return loaded
         for row in self.driver.read_stream(
             stream, until=until, as_of=as_of, occurred_until=occurred_until
@@ -174,9 +177,17 @@ class EventStore:
             loaded.version = row.version
         return loaded
 
+    def _resume(self, aggregate: Any, found: snapshots.Found, until: int | None = None) -> bool:
+        """Fold what follows a snapshot; False, and nothing done, where it cannot be used."""
+        rows = snapshots.restore(self, aggregate, found, until=until)
+        if rows is None:
+            return False
+        self._fold(aggregate, aggregate.stream, rows)
+        return True
+
     def _fold(self, aggregate: Any, stream: str, rows: Iterable[StateRow]) -> None:
         appliers, serializer = aggregate._appliers, self.serializer
-        version = 0
+        version = aggregate.version
         for version, type_name, schema, payload in rows:
             for event in read_events(type_name, schema, payload, serializer, (stream, version)):
                 applier = appliers.get(type(event))
@@ -187,7 +198,9 @@ class EventStore:
     def load_many(self, aggregate_type: type[A], ids: Mapping[str, str]) -> dict[str, A]:
         """Aggregates by stream, from one read; `ids` gives the id of each stream."""
         loaded = {stream: aggregate_type(id) for stream, id in ids.items()}
-        for row in self.driver.read_streams(list(ids)):
+        found = snapshots.find_snapshots(self, aggregate_type, ids)
+        resumed = {stream for stream, item in found.items() if self._resume(loaded[stream], item)}
+        for row in self.driver.read_streams([stream for stream in ids if stream not in resumed]):
             aggregate = loaded[row.stream]
             for event in self.decode_events(row):
                 aggregate._apply(event)

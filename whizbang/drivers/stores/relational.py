@@ -148,8 +148,10 @@ class RelationalStore(EventStoreDriver):
             else:
                 low = rows[-1].version
 
-    def read_state(self, stream: str, *, until: int | None = None) -> Iterator[StateRow]:
-        low = 0
+    def read_state(
+        self, stream: str, *, after: int = 0, until: int | None = None
+    ) -> Iterator[StateRow]:
+        low = after
         while True:
             rows = self._fetch(
                 self._state_sql, [stream, low, _MOST if until is None else until, PAGE_ROWS]
