@@ -69,16 +69,18 @@ def _is_same(one: Any, other: Any) -> bool:
     if isinstance(one, dict):
         return _is_same(list(one.items()), list(other.items()))
     if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(_is_same, one, other))
+        return len(one) == len(other) and all(
+            _is_same(*pair) for pair in zip(one, other, strict=True)
+        )
     if isinstance(one, set | frozenset):
         return {(type(item), item) for item in one} == {(type(item), item) for item in other}
     if isinstance(one, msgspec.Struct):
         names = one.__struct_fields__
         return all(_is_same(getattr(one, name), getattr(other, name)) for name in names)
     if isinstance(one, datetime | time):
-        return one == other and one.utcoffset() == other.utcoffset()
+        return bool(one == other and one.utcoffset() == other.utcoffset())
     if isinstance(one, Decimal):
-        return one.as_tuple() == other.as_tuple()
+        return bool(one.as_tuple() == other.as_tuple())
     return bool(one == other)
 
 

@@ -194,14 +194,18 @@ class RelationalStore(EventStoreDriver):
             last = (rows[-1].stream, rows[-1].version)
 
     def read_by_stream(self) -> Iterator[StoredRow]:
-        sql = self._page_sql([self._after_version_sql], "stream, version")
-        last: tuple[str, int] = ("", 0)
+        # Two plain conditions: MariaDB finds no range in a comparison of (stream, version).
+        rest = self._page_sql(["stream = %s", "version > %s"], "version")
+        others = self._page_sql(["stream > %s"], "stream, version")
+        stream, version = "", 0
         while True:
-            rows = self._scan(sql, [*last, PAGE_ROWS])
+            rows = self._scan(rest, [stream, version, PAGE_ROWS]) if stream else []
+            if len(rows) < PAGE_ROWS:
+                rows += self._scan(others, [stream, PAGE_ROWS - len(rows)])
             yield from rows
             if len(rows) < PAGE_ROWS:
                 return
-            last = (rows[-1].stream, rows[-1].version)
+            stream, version = rows[-1].stream, rows[-1].version
 
     def read_log(
         self, *, after: int, until: int, limit: int | None, filter: LogFilter = NO_FILTER
@@ -268,8 +272,6 @@ class RelationalStore(EventStoreDriver):
 
     # Dialect
 
-    # Behind a stream's version in (stream, version) order, by their index.
-    _after_version_sql: ClassVar[str] = "(stream, version) > (%s, %s)"
     _category_sql: ClassVar[str]  # the stream's name up to its first "-"
 
     @abstractmethod
