@@ -53,6 +53,12 @@ def codec(cls: type[base.Message], serializer: Serializer) -> Codec:
     return found
 
 
+def plain_type(type_name: str) -> type[base.Message] | None:
+    """The class of events that are read as one event of it; None where `read_events` has to say."""
+    found = find_type(type_name)
+    return None if found is None or found.__whizbang__.becomings else found
+
+
 def read_events(
     type_name: str, schema: int, payload: bytes, serializer: Serializer, where: tuple[object, ...]
 ) -> Sequence[Any]:
@@ -66,13 +72,13 @@ def read_events(
     if steps is None:
         if type_name in becoming.retired:
             return ()
-        raise UnknownMessageType(type_name, " ".join(map(str, where)))
+        raise UnknownMessageType(type_name, _place(where))
     if found is not None and (not steps.becomings or schema > max(steps.becomings)):
         return (codec(found, serializer).decode(payload, schema, where),)
     try:
         read = steps.upcast(serializer.decode_plain(payload), schema)
         if isinstance(read, dict):
-            raise UnknownMessageType(f"{type_name} schema {schema}", " ".join(map(str, where)))
+            raise UnknownMessageType(f"{type_name} schema {schema}", _place(where))
         return [_event_of(part) for part in read]
     except WhizbangError:
         raise
@@ -92,4 +98,12 @@ def _convert(data: Any, cls: type[Any]) -> Any:
 
 
 def _as_decode_error(type_name: str, where: tuple[object, ...], exc: Exception) -> DecodeError:
-    return DecodeError(type_name, " ".join(map(str, where)), f"{type(exc).__name__}: {exc}")
+    return DecodeError(type_name, _place(where), f"{type(exc).__name__}: {exc}")
+
+
+def _place(where: tuple[object, ...]) -> str:
+    """An event's stream, version and position where they are known; else what the caller names."""
+    match where:
+        case (str(stream), int(version), *rest):
+            return f"{stream} v{version}" + "".join(f", position {position}" for position in rest)
+    return " ".join(map(str, where))

@@ -24,7 +24,7 @@ from whizbang.messages.becoming import gone
 from whizbang.messages.metadata import Metadata, WireMetadata
 from whizbang.messages.types import names_read_as, type_named
 from whizbang.store import snapshots
-from whizbang.store.codec import JSON, MSGPACK, read_events
+from whizbang.store.codec import JSON, MSGPACK, codec, plain_type, read_events
 
 if TYPE_CHECKING:
     from whizbang.domain.aggregate import Aggregate
@@ -143,8 +143,15 @@ class EventStore:
         return recorded if asked is None else _only(asked, recorded)
 
     def _flatten(self, rows: Iterable[StoredRow]) -> Iterator[Recorded]:
+        # What most events are, without the detour through lists.
         for row in rows:
-            yield from self.decode(row)
+            plain = plain_type(row.type)
+            if plain is None:
+                yield from self.decode(row)
+            else:
+                where = (row.stream, row.version, row.position)
+                event = codec(plain, self.serializer).decode(row.payload, row.schema, where)
+                yield Recorded(event, self.decode_metadata(row))
 
     def head(self) -> int:
         """The position up to which the log is settled: nothing can appear there any more."""
@@ -189,10 +196,15 @@ class EventStore:
         appliers, serializer = aggregate._appliers, self.serializer
         version = aggregate.version
         for version, type_name, schema, payload in rows:
-            for event in read_events(type_name, schema, payload, serializer, (stream, version)):
-                applier = appliers.get(type(event))
-                if applier is not None:
-                    applier(aggregate, event)
+            plain = plain_type(type_name)
+            if plain is None:
+                for event in read_events(type_name, schema, payload, serializer, (stream, version)):
+                    aggregate._apply(event)
+                continue
+            event = codec(plain, serializer).decode(payload, schema, (stream, version))
+            applier = appliers.get(plain)
+            if applier is not None:
+                applier(aggregate, event)
         aggregate.version = version
 
     def load_many(self, aggregate_type: type[A], ids: Mapping[str, str]) -> dict[str, A]:
@@ -220,7 +232,7 @@ class EventStore:
 
     def decode_events(self, row: StoredRow) -> Sequence[Any]:
         """See decode(); without the metadata."""
-        where = (row.stream, f"v{row.version},", f"position {row.position}")
+        where = (row.stream, row.version, row.position)
         return read_events(row.type, row.schema, row.payload, self.serializer, where)
 
     def decode_metadata(self, row: StoredRow) -> Metadata:
