@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from whizbang.messages.base import Event as Event
     from whizbang.messages.base import Query as Query
     from whizbang.messages.base import Value as Value
+    from whizbang.messages.becoming import retire as retire
     from whizbang.messages.declare import named as named
     from whizbang.messages.declare import owned_by as owned_by
     from whizbang.messages.declare import requires as requires
@@ -79,6 +80,7 @@ _MODULES = {
     "InvalidMessage MessageIdReused MessageRejected NotAuthorized NotReady OwnershipError Rejected "
     "RemoteQuery ResultTooLarge UnknownMessageType WaitTimeout WhizbangError WrongMode",
     "messages.base": "Command Constraint Event Query Value",
+    "messages.becoming": "retire",
     "messages.declare": "named owned_by requires upcasts",
     "messages.envelope": "Envelope envelope",
     "messages.metadata": "Metadata",

@@ -22,6 +22,7 @@ class WhizbangConfig(AppConfig):
         from whizbang.routing.registry import discover
 
         discover()
+        post_migrate.connect(_protect_history, dispatch_uid="whizbang.protection")
         post_migrate.connect(_make_subscription_rows, dispatch_uid="whizbang.subscriptions")
         in_process.connect()
 
@@ -31,3 +32,10 @@ def _make_subscription_rows(*, using: str, **kwargs: Any) -> None:
     from whizbang.operations.subscriptions import make_missing_rows
 
     make_missing_rows(using=using)
+
+
+def _protect_history(*, using: str, **kwargs: Any) -> None:
+    """SQLite drops triggers when a migration makes a table anew, and test databases may have no migrations."""
+    from whizbang.operations.history import protect_log
+
+    protect_log(using)

@@ -18,6 +18,7 @@ from whizbang.domain import aggregate
 from whizbang.messages import types
 from whizbang.projections import declaration
 from whizbang.routing.registry import registry
+from whizbang.store import snapshot_format
 
 _DELIVERIES = ("async", "inline")
 _CORE_STAGES = DEFAULT_PIPELINE[5:]  # Handle, Commit, Outbox, Respond
@@ -101,6 +102,15 @@ def check_messages(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]
                 f"The type name {name!r} is claimed by {classes}.",
                 hint="Give one of them another name with @named.",
                 id="whizbang.E011",
+            )
+        )
+    for name, cls in types.hidden_declarations():
+        found.append(
+            checks.Error(
+                f"The type name {name!r} is upcast or retired as gone, but {cls.__name__} has it.",
+                hint="Name the class in @upcasts, or drop the name or alias from the class.",
+                obj=cls,
+                id="whizbang.E013",
             )
         )
     return found
@@ -216,7 +226,22 @@ def _is_stage(path: str, stage: Any) -> bool:
 
 @checks.register("whizbang")
 def check_aggregates(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
-    return [*_check_annotated(), *_check_unannotated()]
+    return [*_check_annotated(), *_check_unannotated(), *_check_snapshots()]
+
+
+def _check_snapshots() -> Iterator[checks.CheckMessage]:
+    for cls in aggregate.declared:
+        if not cls.snapshot_every:
+            continue
+        try:
+            snapshot_format.StateFormat(cls)
+        except TypeError as exc:
+            yield checks.Error(
+                f"{cls.__name__} has snapshot_every, but its state cannot be kept: {exc}.",
+                hint="Annotate the state with plain types or classes derived from whizbang.Value.",
+                obj=cls,
+                id="whizbang.E032",
+            )
 
 
 def _check_unannotated() -> Iterator[checks.CheckMessage]:

@@ -78,8 +78,9 @@ class UnknownMessageType(WhizbangError):
         self.type_name, self.where = type_name, where
         place = f" ({where})" if where else ""
         super().__init__(
-            f"Message type {type_name!r}{place} is not defined by any installed app: add its app, "
-            "or keep the old name as an alias with @named(..., aliases=[...])."
+            f"Message type {type_name!r}{place} is not defined by any installed app: add its app, keep "
+            "the old name as an alias with @named(..., aliases=[...]), say with @upcasts(..., into=...) "
+            "what it is read as, or leave it out with whizbang.retire(...)."
         )
 
 

@@ -10,6 +10,8 @@ import msgspec
 from django.utils.translation import gettext as translate
 
 from whizbang.drivers.stores.base import StoredRow
+from whizbang.exceptions import WhizbangError
+from whizbang.messages.base import MessageInfo
 from whizbang.store.event_store import EventStore
 
 MOST_CHARACTERS = 20_000  # of one document on a page of many events
@@ -24,12 +26,23 @@ class ShownDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownReading:
+    """What a stored event is read as, where that is something else than what is stored."""
+
+    name: str
+    data: ShownDocument
+
+
+@dataclass(frozen=True, slots=True)
 class ShownEvent:
-    """One event with its data and metadata as they are stored."""
+    """One event with its data and metadata as they are stored, and as today's code reads them."""
 
     row: StoredRow
     data: ShownDocument
     metadata: ShownDocument
+    readings: tuple[ShownReading, ...] = ()  # none where it is read as it is stored
+    is_left_out: bool = False
+    problem: str = ""  # why today's code cannot read it
 
 
 def show_event(store: EventStore, row: StoredRow, *, most: int | None = None) -> ShownEvent:
@@ -38,7 +51,25 @@ def show_event(store: EventStore, row: StoredRow, *, most: int | None = None) ->
     Documents are cut after `most` characters.
     """
     data = _show(store, row.payload, most)
-    return ShownEvent(row, data, _show(store, row.metadata, most))
+    metadata = _show(store, row.metadata, most)
+    try:
+        events = store.decode_events(row)
+    except WhizbangError as exc:
+        return ShownEvent(row, data, metadata, problem=str(exc))
+    if len(events) == 1 and _is_as_stored(events[0], row):
+        return ShownEvent(row, data, metadata)
+    readings = tuple(
+        ShownReading(
+            type(event).__whizbang__.type_name, _show(store, store.serializer.encode(event), most)
+        )
+        for event in events
+    )
+    return ShownEvent(row, data, metadata, readings, is_left_out=not events)
+
+
+def _is_as_stored(event: Any, row: StoredRow) -> bool:
+    info: MessageInfo = type(event).__whizbang__
+    return info.type_name == row.type and info.schema == row.schema
 
 
 def _show(store: EventStore, document: Any, most: int | None) -> ShownDocument:

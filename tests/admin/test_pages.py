@@ -20,7 +20,15 @@ from whizbang.testing import drain
 
 pytestmark = pytest.mark.django_db
 EVIL = "<script>alert(1)</script>"
-PAGES = ["stream", "subscription", "rebuild", "parkedstream", "inboxmessage", "deadletter"]
+PAGES = [
+    "stream",
+    "subscription",
+    "rebuild",
+    "parkedstream",
+    "inboxmessage",
+    "deadletter",
+    "historychange",
+]
 
 
 @pytest.fixture

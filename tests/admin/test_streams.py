@@ -15,6 +15,7 @@ import whizbang_admin
 from tests.admin.test_pages import EVIL, user_with
 from tests.shop.messages import NOON, OrderNoted
 from whizbang.models import StoredEvent, Stream
+from whizbang.operations.history import rewriting
 from whizbang.testing import drain
 
 pytestmark = pytest.mark.django_db
@@ -81,7 +82,8 @@ def test_stream_name_and_type_are_escaped() -> None:
     drain()
     name = f"shop.Order-{EVIL}"
     Stream.objects.update(name=name, last_type=EVIL)
-    StoredEvent.objects.update(stream=name, type=EVIL)
+    with rewriting(reason="an evil name"):
+        StoredEvent.objects.update(stream=name, type=EVIL)
     client = user_with("view_stream")
     for url in (reverse("admin:whizbang_stream_changelist"), timeline_of(name)):
         page = client.get(url).text
@@ -106,7 +108,7 @@ def test_timeline_of_a_stream_that_is_not_there_is_not_found() -> None:
 def test_timeline_survives_a_payload_that_cannot_be_read() -> None:
     append("shop.Order-1", "one", "two")
     table = StoredEvent._meta.db_table
-    with connection.cursor() as cursor:
+    with rewriting(reason="a broken payload"), connection.cursor() as cursor:
         cursor.execute(f"UPDATE {table} SET payload = %s WHERE version = 1", [b"\xc1\xff"])
     page = user_with("view_stream").get(timeline_of("shop.Order-1"))
     assert "This cannot be read" in page.text

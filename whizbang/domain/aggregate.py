@@ -14,6 +14,7 @@ from whizbang.messages.validation import validator
 E = TypeVar("E", bound=Event)
 S = TypeVar("S")
 _COPIED = (list, dict, set)
+_DECLARATIONS = ("category", "ignores", "snapshot_every", "snapshot_version")
 _SHARED_SAFE = (int, float, complex, str, bytes, bool, type(None), tuple, frozenset)
 
 
@@ -63,11 +64,15 @@ class Aggregate(metaclass=AggregateMeta):
     """Base of aggregates: annotated class attributes are the state, `@applies` methods change it.
 
     `category` names the streams ("orders.Order") and survives renames of the class; `ignores` lists
-    events that are recorded without an applier on purpose.
+    events that are recorded without an applier on purpose. With `snapshot_every = 100` the state is
+    kept after each 100 events, so that loading reads fewer; raise `snapshot_version` when code that
+    appliers call makes another state of the same events.
     """
 
     category: ClassVar[str] = ""
     ignores: ClassVar[tuple[type[Event], ...] | list[type[Event]]] = ()
+    snapshot_every: ClassVar[int] = 0  # events; 0 takes no snapshots
+    snapshot_version: ClassVar[int] = 1
 
     id: str
     version: int  # of the stream as it was read; new events are not counted
@@ -172,13 +177,24 @@ def _collect_appliers(cls: type[Aggregate]) -> dict[type[Event], Callable[[Any, 
 
 
 def _state_defaults(cls: type[Aggregate]) -> Iterator[tuple[str, Any]]:
+    for base, name in _annotated(cls):
+        if name in base.__dict__:
+            yield name, base.__dict__[name]
+
+
+def state_names(cls: type[Aggregate]) -> list[str]:
+    """Names of the attributes that are an aggregate's state, with and without defaults."""
+    return list(dict.fromkeys(name for _, name in _annotated(cls)))
+
+
+def _annotated(cls: type[Aggregate]) -> Iterator[tuple[type, str]]:
     for base in reversed(cls.__mro__):
         if base is Aggregate or not issubclass(base, Aggregate):
             continue
         for name, annotation in base.__dict__.get("__annotations__", {}).items():
             is_class_var = "ClassVar" in str(annotation) or get_origin(annotation) is ClassVar
-            if not is_class_var and name in base.__dict__ and name not in ("category", "ignores"):
-                yield name, base.__dict__[name]
+            if not is_class_var and name not in _DECLARATIONS:
+                yield base, name
 
 
 def shared_defaults(cls: type[Aggregate]) -> Iterator[str]:
@@ -193,7 +209,7 @@ def unannotated_defaults(cls: type[Aggregate]) -> Iterator[str]:
     """Names of lists, dicts and sets that are no state, since they have no annotation: shared."""
     annotations = cls.__dict__.get("__annotations__", {})
     for name, value in cls.__dict__.items():
-        if name.startswith("_") or name in annotations or name in ("category", "ignores"):
+        if name.startswith("_") or name in annotations or name in _DECLARATIONS:
             continue
         if type(value) in _COPIED:
             yield name

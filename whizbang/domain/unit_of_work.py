@@ -20,6 +20,7 @@ from whizbang.routing.destination import mode_of
 from whizbang.routing.preparing import prepare, set_times
 from whizbang.store.event_store import EventStore, Recorded, event_store
 from whizbang.store.slices import slice_of
+from whizbang.store.snapshots import is_due, take_after_commit
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -196,7 +197,7 @@ class UnitOfWork:
         places = self.store.driver.append(batch)
         placed: list[PlacedEvent] = []
         for group, found in zip(groups.values(), places, strict=True):
-            _settle(self.aggregates.get(group[0].stream), found)
+            self._settle(self.aggregates.get(group[0].stream), found)
             placed.extend(
                 PlacedEvent(entry.event, entry.envelope, entry.stream, place)
                 for entry, place in zip(group, found, strict=True)
@@ -204,6 +205,15 @@ class UnitOfWork:
         if len(groups) > 1:
             placed.sort(key=lambda item: item.place.position)
         return placed
+
+    def _settle(self, aggregate: Aggregate | None, placed: Sequence[Placed]) -> None:
+        """The aggregate stands where its events were appended."""
+        if aggregate is None:
+            return
+        aggregate.version = placed[-1].version
+        aggregate._pending.clear()
+        if is_due(aggregate, len(placed)):
+            take_after_commit(self.store, aggregate)
 
     def _rows_of(self, stream: str, group: list[PendingEvent]) -> RowsOfStream:
         # A loaded aggregate says where its stream must be, also for events recorded without it.
@@ -226,13 +236,6 @@ class UnitOfWork:
                 )
             )
         return RowsOfStream(stream, expected, rows, aggregate is not None)
-
-
-def _settle(aggregate: Aggregate | None, placed: Sequence[Placed]) -> None:
-    """The aggregate stands where its events were appended."""
-    if aggregate is not None:
-        aggregate.version = placed[-1].version
-        aggregate._pending.clear()
 
 
 def _check_owned(event: Event) -> None:

@@ -10,6 +10,7 @@ from django.apps import apps
 from django.core.exceptions import AppRegistryNotReady
 
 from whizbang.exceptions import NotReady
+from whizbang.messages.becoming import Steps
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -23,7 +24,7 @@ else:
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-class MessageInfo:
+class MessageInfo(Steps):
     """What the library knows of one message class; one object a class, never inherited."""
 
     __slots__ = (
@@ -35,10 +36,10 @@ class MessageInfo:
         "explicit_name",
         "kind",
         "requires",
-        "upcasters",
     )
 
     def __init__(self, cls: type[Message], kind: str) -> None:
+        super().__init__()
         self.cls = cls
         self.kind = kind  # "command", "event", "query" or "value"
         self.explicit_domain: str | None = None
@@ -46,7 +47,6 @@ class MessageInfo:
         self.explicit_name: str | None = None
         self.aliases: tuple[str, ...] = ()
         self.requires: tuple[str, ...] = ()
-        self.upcasters: dict[int, Upcaster] = {}
         self.codecs: dict[str, Any] = {}  # by content type, made when first needed
 
     @property
@@ -67,19 +67,6 @@ class MessageInfo:
     @property
     def alias_names(self) -> tuple[str, ...]:
         return tuple(a if "." in a else f"{self.domain}.{a}" for a in self.aliases)
-
-    @property
-    def schema(self) -> int:
-        """The current version of the payload's schema: one above the highest that is upcast from."""
-        return max(self.upcasters, default=0) + 1
-
-    def upcast(self, data: dict[str, Any], schema: int) -> dict[str, Any]:
-        """Bring a stored payload from `schema` to the current version, step by step."""
-        for version in range(schema, self.schema):
-            step = self.upcasters.get(version)
-            if step is not None:
-                data = step(data)
-        return data
 
 
 def domain_of_module(module: str) -> str:

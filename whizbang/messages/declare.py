@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from whizbang.messages.base import Event, Message, Upcaster
+from whizbang.messages.base import Event, Message, MessageInfo
+from whizbang.messages.becoming import Becoming, Steps, check_full_name, gone
 
 M = TypeVar("M", bound=type[Message])
-U = TypeVar("U", bound=Callable[[dict[str, Any]], dict[str, Any]])
+U = TypeVar("U", bound=Callable[[dict[str, Any]], Any])
 
 
 def _info(cls: Any, decorator: str) -> Any:
@@ -60,24 +61,57 @@ def requires(*permissions: str) -> Callable[[M], M]:
     return decorate
 
 
-def upcasts(event: type[Event], *, from_version: int) -> Callable[[U], U]:
+def upcasts(
+    event: type[Event] | str,
+    *,
+    from_version: int = 1,
+    into: type[Event] | Sequence[type[Event]] | None = None,
+) -> Callable[[U], U]:
     """Declare how a payload of schema `from_version` becomes one of `from_version + 1`.
 
-    The current version is the highest `from_version` + 1. Raises ValueError for a second
-    upcaster of the same version.
+    The current version is the highest `from_version` + 1. With `into` the stored event is read as
+    others. For one class the function returns its payload; for a list of classes it gives any number
+    of (class, payload) or (class, payload, schema), also none. `event` may be the stored name of a
+    type whose class is gone. Raises ValueError for a second step of the same version.
     """
-    info = _info(event, "upcasts")
     if from_version < 1:
         raise ValueError("from_version counts from 1.")
+    steps = _steps_of(event)
 
     def decorate(function: U) -> U:
-        known: Upcaster | None = info.upcasters.get(from_version)
+        known = _known_step(steps, from_version)
         if known is not None and known.__qualname__ != function.__qualname__:
+            name = event if isinstance(event, str) else event.__name__
             raise ValueError(
-                f"{event.__name__} version {from_version} is upcast by {known.__qualname__} already."
+                f"{name} version {from_version} is upcast by {known.__qualname__} already."
             )
-        info.upcasters[from_version] = function
-        info.codecs.clear()
+        if into is None:
+            steps.upcasters[from_version] = function
+        else:
+            steps.becomings[from_version] = _becoming(function, into)
+        if isinstance(steps, MessageInfo):
+            steps.codecs.clear()
         return function
 
     return decorate
+
+
+def _steps_of(event: type[Event] | str) -> Steps:
+    if isinstance(event, str):
+        check_full_name(event)
+        return gone.setdefault(event, Steps())
+    info: Steps = _info(event, "upcasts")
+    return info
+
+
+def _known_step(steps: Steps, version: int) -> Callable[..., Any] | None:
+    becoming = steps.becomings.get(version)
+    return steps.upcasters.get(version) if becoming is None else becoming.function
+
+
+def _becoming(function: Callable[..., Any], into: type[Event] | Sequence[type[Event]]) -> Becoming:
+    types = (into,) if isinstance(into, type) else tuple(into)
+    for cls in types:
+        if not (isinstance(cls, type) and issubclass(cls, Event)):
+            raise TypeError(f"@upcasts(into=…) takes Event classes, not {cls!r}.")
+    return Becoming(function, types, gives_dict=isinstance(into, type))

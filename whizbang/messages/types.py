@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from whizbang.exceptions import UnknownMessageType
 from whizbang.messages import base
+from whizbang.messages.becoming import Steps, gone, retired
 
 _lock = threading.Lock()
 _by_name: dict[str, type[base.Message]] = {}
@@ -24,6 +25,36 @@ def type_named(name: str, where: str = "") -> type[base.Message]:
 def find_type(name: str) -> type[base.Message] | None:
     """The message class with this stored name or alias; None when there is none."""
     return _names().get(name)
+
+
+def is_readable(name: str) -> bool:
+    """Can stored events of this type be read, or are they left out on purpose?"""
+    return find_type(name) is not None or name in gone or name in retired
+
+
+def names_read_as(cls: type[base.Message]) -> Iterator[str]:
+    """All stored names whose events may be read as this type: its own, aliases, and what became it."""
+    yield cls.__whizbang__.type_name
+    yield from cls.__whizbang__.alias_names
+    for name, steps in gone.items():
+        if _may_become(steps, cls):
+            yield name
+    for other in all_types():
+        info = other.__whizbang__
+        if info.becomings and other is not cls and _may_become(info, cls):
+            yield from (info.type_name, *info.alias_names)
+
+
+def _may_become(steps: Steps, cls: type[base.Message]) -> bool:
+    return any(cls in becoming.into for becoming in steps.becomings.values())
+
+
+def hidden_declarations() -> Iterator[tuple[str, type[base.Message]]]:
+    """Names that are declared as gone or retired although a class has them."""
+    for name in sorted({*gone, *retired}):
+        found = find_type(name)
+        if found is not None:
+            yield name, found
 
 
 def all_types() -> Iterator[type[base.Message]]:

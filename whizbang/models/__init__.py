@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from whizbang.models.event import StoredEvent
 from whizbang.models.head import StoreHead
+from whizbang.models.history import HistoryChange
 from whizbang.models.messaging import DeadLetter, InboxMessage, OutboxMessage
+from whizbang.models.snapshot import Snapshot
 from whizbang.models.stream import EventType, Stream
 from whizbang.models.subscription import Lease, ParkedStream, Rebuild, Subscription
 
 __all__ = [
     "DeadLetter",
     "EventType",
+    "HistoryChange",
     "InboxMessage",
     "Lease",
     "OutboxMessage",
     "ParkedStream",
     "Rebuild",
+    "Snapshot",
     "StoreHead",
     "StoredEvent",
     "Stream",

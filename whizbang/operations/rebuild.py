@@ -198,14 +198,14 @@ class _Replay:
             poison = self._poisoned.get(row.stream)
             if poison is not None and row.position >= poison[0].position:
                 continue
-            yield self._decode(row)
+            yield from self._decode(row)
             self.count += 1
             if reports and self.count % 10_000 == 0:
                 self._report(row.position)
 
-    def _decode(self, row: StoredRow) -> Recorded:
+    def _decode(self, row: StoredRow) -> list[Recorded]:
         try:
-            return self._store.decode(row)
+            return self._definition.read([row])
         except Exception as exc:
             mark_failing(exc, self._store.decode_metadata(row))
             raise

@@ -20,11 +20,14 @@ class ProjectionSubscription(SubscriptionDefinition):
         self.name = projection.name
         self.version = projection.version
         self.backfill_from = projection.backfill_from
-        self.type_names = stored_names(projection.event_types())
+        self.event_types = frozenset(projection.event_types())
+        self.type_names = stored_names(self.event_types)
 
     @property
     def using(self) -> str:
         return self.projection.using or self.store.using
 
     def deliver(self, rows: Sequence[StoredRow]) -> None:
-        self.projection.apply_batch([self.decode(row) for row in rows], using=self.using)
+        events = self.read(rows)
+        if events:
+            self.projection.apply_batch(events, using=self.using)

@@ -18,11 +18,13 @@ from whizbang.drivers.stores.base import (
     StateRow,
     StoredRow,
 )
-from whizbang.exceptions import UnknownMessageType, WhizbangError
+from whizbang.exceptions import WhizbangError
 from whizbang.messages.base import Event, Message
+from whizbang.messages.becoming import gone
 from whizbang.messages.metadata import Metadata, WireMetadata
-from whizbang.messages.types import find_type, type_named
-from whizbang.store.codec import JSON, MSGPACK, codec
+from whizbang.messages.types import names_read_as, type_named
+from whizbang.store import snapshots
+from whizbang.store.codec import JSON, MSGPACK, codec, plain_type, read_events
 
 if TYPE_CHECKING:
     from whizbang.domain.aggregate import Aggregate
@@ -106,7 +108,7 @@ class EventStore:
             backwards=backwards,
             limit=limit,
         )
-        return map(self.decode, rows)
+        return self._flatten(rows)
 
     def read_all(
         self,
@@ -126,8 +128,9 @@ class EventStore:
         Times are aware datetimes (a date is midnight UTC): since <= recorded_at < before, and the
         same for occurred_at.
         """
+        asked = None if types is None else list(types)
         wanted = LogFilter(
-            types=None if types is None else _names_of(types),
+            types=None if asked is None else names_of(asked),
             categories=None if categories is None else list(categories),
             slices=None if slices is None else list(slices),
             since=as_instant(since),
@@ -136,7 +139,19 @@ class EventStore:
             occurred_before=as_instant(occurred_before),
         )
         rows = self.driver.read_log(after=after, until=self.head(), limit=limit, filter=wanted)
-        return map(self.decode, rows)
+        recorded = self._flatten(rows)
+        return recorded if asked is None else _only(asked, recorded)
+
+    def _flatten(self, rows: Iterable[StoredRow]) -> Iterator[Recorded]:
+        # What most events are, without the detour through lists.
+        for row in rows:
+            plain = plain_type(row.type)
+            if plain is None:
+                yield from self.decode(row)
+            else:
+                where = (row.stream, row.version, row.position)
+                event = codec(plain, self.serializer).decode(row.payload, row.schema, where)
+                yield Recorded(event, self.decode_metadata(row))
 
     def head(self) -> int:
         """The position up to which the log is settled: nothing can appear there any more."""
@@ -157,24 +172,37 @@ class EventStore:
         if until == 0:
             return loaded
         if as_of is None and occurred_until is None:
-            self._fold(loaded, stream, self.driver.read_state(stream, until=until))
+            found = snapshots.find_snapshot(self, aggregate_type, stream)
+            if found is None or not self._resume(loaded, found, until):
+                self._fold(loaded, stream, self.driver.read_state(stream, until=until))
             return loaded
         for row in self.driver.read_stream(
             stream, until=until, as_of=as_of, occurred_until=occurred_until
         ):
-            loaded._apply(self.decode_event(row))
+            for event in self.decode_events(row):
+                loaded._apply(event)
             loaded.version = row.version
         return loaded
 
+    def _resume(self, aggregate: Any, found: snapshots.Found, until: int | None = None) -> bool:
+        """Fold what follows a snapshot; False, and nothing done, where it cannot be used."""
+        rows = snapshots.restore(self, aggregate, found, until=until)
+        if rows is None:
+            return False
+        self._fold(aggregate, aggregate.stream, rows)
+        return True
+
     def _fold(self, aggregate: Any, stream: str, rows: Iterable[StateRow]) -> None:
         appliers, serializer = aggregate._appliers, self.serializer
-        version = 0
+        version = aggregate.version
         for version, type_name, schema, payload in rows:
-            found = find_type(type_name)
-            if found is None:
-                raise UnknownMessageType(type_name, f"stream {stream!r}, version {version}")
-            event = codec(found, serializer).decode(payload, schema, (stream, version))
-            applier = appliers.get(found)
+            plain = plain_type(type_name)
+            if plain is None:
+                for event in read_events(type_name, schema, payload, serializer, (stream, version)):
+                    aggregate._apply(event)
+                continue
+            event = codec(plain, serializer).decode(payload, schema, (stream, version))
+            applier = appliers.get(plain)
             if applier is not None:
                 applier(aggregate, event)
         aggregate.version = version
@@ -182,24 +210,30 @@ class EventStore:
     def load_many(self, aggregate_type: type[A], ids: Mapping[str, str]) -> dict[str, A]:
         """Aggregates by stream, from one read; `ids` gives the id of each stream."""
         loaded = {stream: aggregate_type(id) for stream, id in ids.items()}
-        for row in self.driver.read_streams(list(ids)):
+        found = snapshots.find_snapshots(self, aggregate_type, ids)
+        resumed = {stream for stream, item in found.items() if self._resume(loaded[stream], item)}
+        for row in self.driver.read_streams([stream for stream in ids if stream not in resumed]):
             aggregate = loaded[row.stream]
-            aggregate._apply(self.decode_event(row))
+            for event in self.decode_events(row):
+                aggregate._apply(event)
             aggregate.version = row.version
         return loaded
 
-    def decode(self, row: StoredRow) -> Recorded:
-        """A stored row as a typed event with metadata. Raises UnknownMessageType or DecodeError."""
-        return Recorded(self.decode_event(row), self.decode_metadata(row))
+    def decode(self, row: StoredRow) -> Sequence[Recorded]:
+        """A stored row as typed events with its metadata: one, unless it was split or retired.
 
-    def decode_event(self, row: StoredRow) -> Any:
-        found = find_type(row.type)
-        if found is None:
-            raise UnknownMessageType(
-                row.type, f"position {row.position}, {row.stream} v{row.version}"
-            )
-        where = (row.stream, row.version)
-        return codec(found, self.serializer).decode(row.payload, row.schema, where)
+        Raises UnknownMessageType or DecodeError.
+        """
+        events = self.decode_events(row)
+        if not events:
+            return ()
+        meta = self.decode_metadata(row)
+        return [Recorded(event, meta) for event in events]
+
+    def decode_events(self, row: StoredRow) -> Sequence[Any]:
+        """See decode(); without the metadata."""
+        where = (row.stream, row.version, row.position)
+        return read_events(row.type, row.schema, row.payload, self.serializer, where)
 
     def decode_metadata(self, row: StoredRow) -> Metadata:
         wire: WireMetadata = self._decode_metadata(row.metadata)
@@ -256,20 +290,29 @@ def as_instant(value: datetime | date | None) -> datetime | None:
     return datetime.combine(value, time.min, tzinfo=UTC)
 
 
-def _names_of(types: Iterable[type[Event] | str]) -> list[str]:
-    """Stored names of event types, old aliases included."""
+def names_of(types: Iterable[type[Event] | str]) -> list[str]:
+    """Stored names of event types, old ones included. Raises `UnknownMessageType`."""
     names: list[str] = []
     for item in types:
-        cls: Any = type_named(item) if isinstance(item, str) else item
-        names.extend((cls.__whizbang__.type_name, *cls.__whizbang__.alias_names))
+        if isinstance(item, str) and item in gone:
+            names.append(item)
+        else:
+            names.extend(names_read_as(type_named(item) if isinstance(item, str) else item))
     return names
+
+
+def _only(asked: Iterable[type[Event] | str], recorded: Iterator[Recorded]) -> Iterator[Recorded]:
+    """Without the parts of split events that nobody asked for."""
+    names = {item for item in asked if isinstance(item, str)}
+    classes = {
+        type_named(item) if isinstance(item, str) else item for item in asked if item not in gone
+    }
+    return (r for r in recorded if type(r.event) in classes or r.meta.type in names)
 
 
 def stored_names(types: Iterable[type[Message]]) -> frozenset[str]:
     """All names under which these types may stand in the log."""
-    return frozenset(
-        n for t in types for n in (t.__whizbang__.type_name, *t.__whizbang__.alias_names)
-    )
+    return frozenset(name for cls in types for name in names_read_as(cls))
 
 
 _stores: dict[str, EventStore] = {}

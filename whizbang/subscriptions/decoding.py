@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from whizbang.conf import settings
 from whizbang.drivers.stores.base import StoredRow
 from whizbang.store.event_store import EventStore, Recorded
@@ -12,9 +14,9 @@ class SharedDecoder:
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
-        self._known: dict[int, Recorded] = {}
+        self._known: dict[int, Sequence[Recorded]] = {}
 
-    def decode(self, row: StoredRow) -> Recorded:
+    def decode(self, row: StoredRow) -> Sequence[Recorded]:
         """See EventStore.decode(); what does not decode is tried again each time."""
         found = self._known.get(row.position)
         if found is None:

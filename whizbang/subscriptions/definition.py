@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from whizbang.drivers.stores.base import StoredRow
-from whizbang.store.event_store import EventStore
+from whizbang.store.event_store import EventStore, Recorded
 
 
 class SubscriptionDefinition(ABC):
@@ -17,7 +17,8 @@ class SubscriptionDefinition(ABC):
     kind: str  # projection, inline, subscriber or catalogue
     version: int = 1
     backfill_from: Any = None
-    type_names: frozenset[str] | None = None  # None: all
+    type_names: frozenset[str] | None = None  # as stored; None: all
+    event_types: frozenset[type] = frozenset()  # that it wants of what they are read as
 
     def __init__(self, store: EventStore) -> None:
         self.store = store
@@ -27,6 +28,15 @@ class SubscriptionDefinition(ABC):
     def using(self) -> str:
         """Alias of the database that holds the checkpoint: the one that deliver() writes to."""
         return self.store.using
+
+    def read(self, rows: Iterable[StoredRow]) -> list[Recorded]:
+        """Rows as the typed events that it wants. Raises UnknownMessageType or DecodeError."""
+        return [
+            recorded
+            for row in rows
+            for recorded in self.decode(row)
+            if type(recorded.event) in self.event_types
+        ]
 
     @abstractmethod
     def deliver(self, rows: Sequence[StoredRow]) -> None:

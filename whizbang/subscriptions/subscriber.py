@@ -28,11 +28,12 @@ class SubscriberSubscription(SubscriptionDefinition):
         self.subscriber = subscriber
         self.name = subscriber.name
         self.backfill_from = LIVE if subscriber.backfill_from is None else subscriber.backfill_from
-        self.type_names = stored_names(subscriber.event_types)
+        self.event_types = frozenset(subscriber.event_types)
+        self.type_names = stored_names(self.event_types)
 
     def deliver(self, rows: Sequence[StoredRow]) -> None:
         unit = UnitOfWork(self.store.alias)
-        events = [self.decode(row) for row in rows]
+        events = self.read(rows)
         run_with_read_ahead(
             unit,
             [(recorded.event, recorded) for recorded in events],

@@ -149,14 +149,20 @@ class EventStoreDriver(ABC):
         `as_of` keeps those recorded at or before it, `occurred_until` those that occurred by then.
         """
 
-    def read_state(self, stream: str, *, until: int | None = None) -> Iterator[StateRow]:
+    def read_state(
+        self, stream: str, *, after: int = 0, until: int | None = None
+    ) -> Iterator[StateRow]:
         """What loading an aggregate needs of a stream's events; drivers make it quicker."""
-        for row in self.read_stream(stream, until=until):
+        for row in self.read_stream(stream, after=after, until=until):
             yield row.version, row.type, row.schema, row.payload
 
     @abstractmethod
     def read_streams(self, streams: Sequence[str]) -> Iterator[StoredRow]:
         """All events of several streams; those of each stream by version, in bounded memory."""
+
+    @abstractmethod
+    def read_by_stream(self) -> Iterator[StoredRow]:
+        """All visible events stream by stream, each by version, in bounded memory."""
 
     @abstractmethod
     def read_log(

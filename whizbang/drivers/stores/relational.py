@@ -148,8 +148,10 @@ class RelationalStore(EventStoreDriver):
             else:
                 low = rows[-1].version
 
-    def read_state(self, stream: str, *, until: int | None = None) -> Iterator[StateRow]:
-        low = 0
+    def read_state(
+        self, stream: str, *, after: int = 0, until: int | None = None
+    ) -> Iterator[StateRow]:
+        low = after
         while True:
             rows = self._fetch(
                 self._state_sql, [stream, low, _MOST if until is None else until, PAGE_ROWS]
@@ -190,6 +192,20 @@ class RelationalStore(EventStoreDriver):
             if len(rows) < PAGE_ROWS:
                 return
             last = (rows[-1].stream, rows[-1].version)
+
+    def read_by_stream(self) -> Iterator[StoredRow]:
+        # Two plain conditions: MariaDB finds no range in a comparison of (stream, version).
+        rest = self._page_sql(["stream = %s", "version > %s"], "version")
+        others = self._page_sql(["stream > %s"], "stream, version")
+        stream, version = "", 0
+        while True:
+            rows = self._scan(rest, [stream, version, PAGE_ROWS]) if stream else []
+            if len(rows) < PAGE_ROWS:
+                rows += self._scan(others, [stream, PAGE_ROWS - len(rows)])
+            yield from rows
+            if len(rows) < PAGE_ROWS:
+                return
+            stream, version = rows[-1].stream, rows[-1].version
 
     def read_log(
         self, *, after: int, until: int, limit: int | None, filter: LogFilter = NO_FILTER

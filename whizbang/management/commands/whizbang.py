@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import time
 from argparse import SUPPRESS, ArgumentParser
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -13,10 +15,13 @@ from django.core.management.base import BaseCommand, CommandError
 from whizbang.exceptions import WhizbangError
 from whizbang.operations.cleanup import cleanup
 from whizbang.operations.dead_letters import dead_letters, find_dead_letter, retry_dead_letter
+from whizbang.operations.findings import Finding, Report
 from whizbang.operations.parked import retry_parked
 from whizbang.operations.rebuild import rebuild, request_rebuild
 from whizbang.operations.schedule import install_schedule
 from whizbang.operations.status import overview
+from whizbang.operations.verify_history import verify_history
+from whizbang.operations.verify_integrity import verify_integrity
 from whizbang.operations.worker import Worker
 from whizbang.store.event_store import event_store
 
@@ -33,7 +38,7 @@ class _Verbs:
 
 
 class Command(BaseCommand):
-    help = "Runs and watches whizbang: worker, status, streams, rebuild, retry, redrive, schedule, cleanup."
+    help = "Runs and watches whizbang: worker, status, streams, rebuild, retry, redrive, schedule, cleanup, verify."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         # Django's own options may stand behind the verb too.
@@ -69,6 +74,18 @@ class Command(BaseCommand):
         schedule = verbs.add_parser("schedule", help="Install the django-celery-beat entry.")
         schedule.add_argument("--every-seconds", type=int, default=5)
         verbs.add_parser("cleanup", help="Delete rows that are done with.")
+        verify = verbs.add_parser(
+            "verify", help="Check the log; exit code 1 if something is wrong."
+        )
+        whats = _Verbs(verify.add_subparsers(dest="what", required=True), common)
+        history = whats.add_parser("history", help="Read and fold all events with today's code.")
+        history.add_argument("--sample", type=int, metavar="N", help="N streams instead of all.")
+        history.add_argument("--seed", type=int, help="Choose the same sample again.")
+        history.add_argument("--types", nargs="+", help="Only decode events of these types.")
+        integrity = whats.add_parser("integrity", help="Check versions, positions and payloads.")
+        for parser in (history, integrity):
+            parser.add_argument("--json", action="store_true")
+            parser.add_argument("--store", default="default", help="Alias in WHIZBANG['STORES'].")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -181,3 +198,41 @@ class Command(BaseCommand):
 
     def _cleanup(self, options: dict[str, Any]) -> None:
         self.stdout.write(", ".join(f"{n} {table}" for table, n in cleanup().items()) + " deleted.")
+
+    def _verify(self, options: dict[str, Any]) -> None:
+        known: dict[str, Any] = {"store": options["store"], "progress": self._progress()}
+        if options["what"] == "history":
+            known |= {name: options[name] for name in ("sample", "seed", "types")}
+            report = verify_history(**known)
+        else:
+            report = verify_integrity(**known)
+        if options["json"]:
+            self.stdout.write(json.dumps(asdict(report)))
+        else:
+            self._print_report(report)
+        if report.problems:
+            raise CommandError(f"{report.problems} problems in {report.events} events.")
+
+    def _progress(self) -> Any:
+        """Counts on a terminal; nothing where the output goes to a file."""
+        if not sys.stderr.isatty():
+            return None
+        return lambda count: sys.stderr.write(f"\r{count} events")
+
+    def _print_report(self, report: Report) -> None:
+        for finding in report.findings:
+            self.stdout.write(self.style.ERROR(_describe(finding)))
+        looked = f"{report.events} events in {report.streams} streams"
+        looked += f", {report.aggregates} folded" if report.aggregates else ""
+        looked += "" if report.seed is None else f", a sample with --seed {report.seed}"
+        self.stdout.write(f"Looked at {looked}: {report.problems or 'no'} problems.")
+
+
+def _describe(finding: Finding) -> str:
+    what = finding.kind if finding.type is None else f"{finding.type} schema {finding.schema}"
+    place = "" if finding.stream is None else f" {finding.stream}"
+    if finding.version is not None:
+        place += f" version {finding.version}, position {finding.position}"
+    first = f" (first:{place})" if place else ""
+    kind = "" if finding.type is None else f" {finding.kind}"
+    return f"{finding.count} ×{kind} {what}{first}: {finding.error}"

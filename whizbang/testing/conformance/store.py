@@ -11,6 +11,8 @@ The table is empty before each test, or holds rows of rolled-back tests only.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 
 import msgspec
 import pytest
@@ -189,6 +191,18 @@ class StoreContract:
         of_one = [row.version for row in rows if row.stream == "s-1"]
         assert of_one == [1, 2, 3, 4]
         assert {row.stream for row in rows} == {"s-1", "s-3"}
+
+    def test_the_log_is_read_stream_by_stream(self, store: EventStoreDriver) -> None:
+        for name in ("s-2", "s-10", "s-1", "s-2"):
+            self.append(store, name, 600)
+        groups = [
+            (stream, [row.version for row in rows])
+            for stream, rows in groupby(store.read_by_stream(), attrgetter("stream"))
+        ]
+        assert len(groups) == 3
+        found = dict(groups)
+        assert found["s-1"] == found["s-10"] == list(range(1, 601))
+        assert found["s-2"] == list(range(1, 1201))
 
     def test_reads_go_beyond_a_page(self, store: EventStoreDriver) -> None:
         self.append(store, "s-1", 2500)
