@@ -44,6 +44,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if settings.DATABASE_KIND != kind:
                 pytest.skip(f"runs with WHIZBANG_TEST_DB={kind}")
             demand_database()
+    if item.get_closest_marker("requires_server") and settings.DATABASE_KIND == "sqlite":
+        pytest.skip("runs with a database server")
     if item.get_closest_marker("requires_redis"):
         demand("redis")
 
