@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.apps.registry import Apps
@@ -48,7 +49,7 @@ def exact_collation(connection: Any) -> str:
     return "utf8mb4_nopad_bin" if connection.mysql_is_mariadb else "utf8mb4_0900_bin"
 
 
-def _run(names: dict[str, tuple[str, ...]], schema_editor: BaseDatabaseSchemaEditor) -> None:
+def _run(names: Mapping[str, Sequence[str]], schema_editor: BaseDatabaseSchemaEditor) -> None:
     vendor = schema_editor.connection.vendor
     for name in names.get(vendor, ()):
         schema_editor.execute(load_statement(vendor, f"schema/{name}"), params=None)
