@@ -24,12 +24,12 @@ WHEELS := build/wheels
 .NOTPARALLEL:
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-sqlite test-postgres test-versions soak package clean \
+.PHONY: help demo test test-sqlite test-postgres test-mariadb test-versions soak package clean \
 	lint lint-style lint-mypy lint-pyright lint-imports lint-migrations
 
 help:
 	@echo "make demo      the example shop with real orders, on SQLite, served at a local address"
-	@echo "make test      the suite on SQLite, on PostgreSQL where it answers, and on every other Python found"
+	@echo "make test      the suite on SQLite, on PostgreSQL and MariaDB where they answer, and on every other Python found"
 	@echo "make lint      ruff, mypy, pyright, import-linter, makemigrations --check"
 	@echo "make package   the built wheel in a clean environment, in a project made from the README's lines"
 	@echo "make soak      the tests that need minutes under load"
@@ -71,7 +71,7 @@ demo: $(DEMO)/.stamp
 # $(call pytest,environment,database,more arguments)
 pytest = WHIZBANG_TEST_DB=$(2) $(1)/bin/python -m pytest $(3) $(PYTEST_ARGS)
 
-test: test-sqlite test-postgres test-versions
+test: test-sqlite test-postgres test-mariadb test-versions
 
 test-sqlite: $(TEST)/.stamp
 	@echo "== Tests: $(shell $(TEST)/bin/python --version), SQLite"
@@ -82,6 +82,15 @@ test-postgres: $(TEST)/.stamp
 	@echo "== Tests: $(shell $(TEST)/bin/python --version), PostgreSQL"
 	@if [ "$$CI" = true ] || $(TEST)/bin/python -m tests.services postgres; then \
 		$(call pytest,$(TEST),postgres); \
+	fi
+
+# What touches the database; the rest has been seen on the other two.
+MARIADB_TESTS := $(addprefix tests/,admin domain drivers messaging operations pipeline projections scenarios store subscriptions test_checks.py)
+
+test-mariadb: $(TEST)/.stamp
+	@echo "== Tests: $(shell $(TEST)/bin/python --version), MariaDB"
+	@if [ "$$CI" = true ] || $(TEST)/bin/python -m tests.services mariadb; then \
+		$(call pytest,$(TEST),mariadb,$(MARIADB_TESTS)); \
 	fi
 
 test-versions: $(addprefix test-,$(OTHER_VERSIONS))

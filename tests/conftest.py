@@ -1,6 +1,7 @@
 """Which database and which servers a test runs on.
 
-A test says what it needs by a marker (`requires_postgres`, `requires_sqlite`, `requires_redis`). Where a
+A test says what it needs by a marker (`requires_postgres`, `requires_mariadb`, `requires_sqlite`,
+`requires_redis`). Where a
 server is missing its tests are skipped and say so; with CI=true they fail instead.
 """
 
@@ -38,11 +39,13 @@ def pytest_report_header() -> str:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    for kind in ("sqlite", "postgres"):
+    for kind in ("sqlite", "postgres", "mariadb"):
         if item.get_closest_marker(f"requires_{kind}"):
             if settings.DATABASE_KIND != kind:
                 pytest.skip(f"runs with WHIZBANG_TEST_DB={kind}")
             demand_database()
+    if item.get_closest_marker("requires_server") and settings.DATABASE_KIND == "sqlite":
+        pytest.skip("runs with a database server")
     if item.get_closest_marker("requires_redis"):
         demand("redis")
 

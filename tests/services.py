@@ -37,6 +37,7 @@ class Service:
         return True
 
 
+MARIADB = os.environ.get("WHIZBANG_TEST_MARIADB", "127.0.0.1:3306")
 REDIS_URL = os.environ.get("WHIZBANG_TEST_REDIS", "redis://127.0.0.1:6379/15")
 
 SERVICES = {
@@ -45,6 +46,12 @@ SERVICES = {
         host=os.environ.get("PGHOST", "127.0.0.1"),
         port=int(os.environ.get("PGPORT", "5432")),
         variable="PGHOST and PGPORT",
+    ),
+    "mariadb": Service(
+        name="MariaDB",
+        host=MARIADB.partition(":")[0],
+        port=int(MARIADB.partition(":")[2] or "3306"),
+        variable="WHIZBANG_TEST_MARIADB",
     ),
     "redis": Service(
         name="Redis",

@@ -1,4 +1,5 @@
-"""Settings of the suite; WHIZBANG_TEST_DB chooses the database: sqlite (the default) or postgres.
+"""Settings of the suite; WHIZBANG_TEST_DB chooses the database: sqlite (the default), postgres or
+mariadb.
 
 Every run has databases of its own, named by RUN_ID, so that runs may overlap. A process that a test starts
 finds the test's database by WHIZBANG_TEST_DB_NAME (the fixture `child_environment` sets it).
@@ -48,7 +49,29 @@ def describe_postgres(name: str) -> dict[str, Any]:
     }
 
 
-DESCRIPTIONS = {"sqlite": describe_sqlite, "postgres": describe_postgres}
+def describe_mariadb(name: str) -> dict[str, Any]:
+    """By mysqlclient where it is installed, else by PyMySQL, which needs no compiler and no headers."""
+    if find_spec("MySQLdb") is None:
+        import pymysql
+
+        pymysql.install_as_MySQLdb()
+    return {
+        "ENGINE": "django.db.backends.mysql",
+        "NAME": os.environ.get("WHIZBANG_TEST_DB_NAME", "mysql"),
+        "HOST": SERVICES["mariadb"].host,
+        "PORT": SERVICES["mariadb"].port,
+        "USER": os.environ.get("WHIZBANG_TEST_MARIADB_USER", "root"),
+        "PASSWORD": os.environ.get("WHIZBANG_TEST_MARIADB_PASSWORD", ""),
+        "OPTIONS": {"init_command": "SET time_zone = '+00:00'"},
+        "TEST": {"NAME": f"test_{name}_{RUN_ID}"},
+    }
+
+
+DESCRIPTIONS = {
+    "sqlite": describe_sqlite,
+    "postgres": describe_postgres,
+    "mariadb": describe_mariadb,
+}
 if DATABASE_KIND not in DESCRIPTIONS:
     raise ImproperlyConfigured(
         f"WHIZBANG_TEST_DB is {DATABASE_KIND!r}: choose one of {', '.join(DESCRIPTIONS)}."

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.core import checks
+from django.db import connection
 from django.test import override_settings
 
 import whizbang
@@ -22,6 +23,14 @@ def ids() -> set[str]:
 
 def test_nothing_is_wrong_with_the_suites_own_settings() -> None:
     assert ids() == set()
+
+
+@pytest.mark.requires_mariadb
+def test_isolation_level_that_claims_and_rebuilds_cannot_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "isolation_level", "repeatable read")
+    assert ids() == {"whizbang.W006"}
 
 
 @pytest.mark.parametrize(

@@ -68,14 +68,27 @@ def _check_stores() -> Iterator[checks.CheckMessage]:
                 id="whizbang.E006",
             )
             continue
-        options = connections[using].settings_dict.get("OPTIONS", {})
-        if connections[using].vendor == "sqlite" and options.get("transaction_mode") != "IMMEDIATE":
-            yield checks.Warning(
-                f"The SQLite database {using!r} does not begin its transactions IMMEDIATE.",
-                hint="Set OPTIONS['transaction_mode'] = 'IMMEDIATE': else two writers fail with "
-                "'database is locked' instead of waiting for each other.",
-                id="whizbang.W001",
-            )
+        yield from _check_database(using)
+
+
+def _check_database(using: str) -> Iterator[checks.CheckMessage]:
+    vendor = connections[using].vendor
+    options = connections[using].settings_dict.get("OPTIONS", {})
+    if vendor == "sqlite" and options.get("transaction_mode") != "IMMEDIATE":
+        yield checks.Warning(
+            f"The SQLite database {using!r} does not begin its transactions IMMEDIATE.",
+            hint="Set OPTIONS['transaction_mode'] = 'IMMEDIATE': else two writers fail with "
+            "'database is locked' instead of waiting for each other.",
+            id="whizbang.W001",
+        )
+    level = options.get("isolation_level", "read committed")  # Django's default there
+    if vendor == "mysql" and level != "read committed":
+        yield checks.Warning(
+            f"The database {using!r} does not run at isolation level 'read committed'.",
+            hint="Leave OPTIONS['isolation_level'] out: at a higher level claims lock gaps of the inbox "
+            "and rebuilds refuse to run, at a lower one workers refuse to read the log.",
+            id="whizbang.W006",
+        )
 
 
 @checks.register("whizbang")

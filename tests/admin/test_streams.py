@@ -162,16 +162,21 @@ def test_search_uses_the_index_of_names() -> None:
     ]
     Stream.objects.bulk_create(rows)
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+        cursor.execute("ANALYZE" + " TABLE whizbang_stream" * (connection.vendor == "mysql"))
     with CaptureQueriesContext(connection) as captured:
         page = user_with("view_stream").get(url, {"q": "shop.Order-2999"}).text
     assert "shop.Order-2999" in page
-    reads = [q["sql"] for q in captured if 'FROM "whizbang_stream"' in q["sql"]]
+    table = connection.ops.quote_name("whizbang_stream")
+    reads = [q["sql"] for q in captured if f"FROM {table}" in q["sql"]]
+    assert reads
     with connection.cursor() as cursor:
         verb = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else "EXPLAIN"
         for sql in reads:
             cursor.execute(f"{verb} {sql}")
             plan = str(cursor.fetchall())
+            if connection.vendor == "mysql":
+                assert "'range'" in plan or "'const'" in plan
+                continue
             assert "Index" in plan or "INDEX" in plan
             assert "Seq Scan" not in plan
 

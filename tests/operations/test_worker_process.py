@@ -77,7 +77,7 @@ def test_handler_slower_than_its_claim_runs_once(
     assert InboxMessage.objects.get().attempts == 1
 
 
-@pytest.mark.requires_postgres
+@pytest.mark.requires_server
 def test_frozen_worker_is_replaced_and_cannot_write(child_environment: dict[str, str]) -> None:
     """Stopped inside its transaction: the database ends it below the lease, another goes on."""
     environment = {**child_environment, "WHIZBANG_TEST_LEASE_SECONDS": "2"}

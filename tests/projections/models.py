@@ -40,7 +40,20 @@ class Visit(models.Model):
         return str(self.visitor)
 
 
-MODELS: list[type[models.Model]] = [Account, Visit]
+class Seat(models.Model):
+    """Has a unique field beside its key."""
+
+    seat = models.CharField(max_length=12, primary_key=True)
+    guest = models.CharField(max_length=12, unique=True)
+
+    class Meta:
+        app_label = "projection_tests"
+
+    def __str__(self) -> str:
+        return self.seat
+
+
+MODELS: list[type[models.Model]] = [Account, Visit, Seat]
 
 if connection.vendor == "postgresql":
 

@@ -8,6 +8,7 @@ import pytest
 from django.db import transaction
 
 import whizbang
+from tests.raw_events import append_raw
 from tests.shop.aggregates import Order
 from tests.shop.messages import NOON, OrderGone, OrderNoted
 from whizbang.models import StoredEvent
@@ -21,23 +22,6 @@ STREAM = "shop.Order-1"
 def note(text: str, stream: str = STREAM, **keywords: object) -> int:
     event = OrderNoted(order_id="1", text=text)
     return whizbang.event_store().append(stream, [event], **keywords)  # type: ignore[arg-type]
-
-
-def insert_raw(type_name: str, payload: object, *, version: int, schema: int = 1) -> None:
-    StoredEvent.objects.create(
-        stream=STREAM,
-        version=version,
-        type=type_name,
-        schema=schema,
-        slice=0,
-        payload=payload,
-        metadata={
-            "message_id": "018f0000-0000-7000-8000-000000000000",
-            "correlation_id": "018f0000-0000-7000-8000-000000000000",
-        },
-        occurred_at=NOON,
-        recorded_at=NOON,
-    )
 
 
 def test_append_gives_the_new_version_and_checks_the_expected_one() -> None:
@@ -89,7 +73,7 @@ def test_stream_reads_backwards_and_by_range() -> None:
 
 
 def test_unknown_type_and_undecodable_payload_name_the_event() -> None:
-    insert_raw("shop.NeverDefined", {}, version=1)
+    append_raw(STREAM, "shop.NeverDefined", {}, version=1)
     with pytest.raises(whizbang.UnknownMessageType, match=r"shop\.NeverDefined.*shop\.Order-1 v1"):
         list(whizbang.event_store().read_stream(STREAM))
     with rewriting(reason="a payload of another type"):
@@ -99,15 +83,17 @@ def test_unknown_type_and_undecodable_payload_name_the_event() -> None:
 
 
 def test_old_name_and_old_schema_are_read_as_today() -> None:
-    insert_raw("shop.OrderSent", {"order_id": "1"}, version=1)
-    insert_raw("shop.OrderOpened", {"order_id": "1", "customer_id": "c", "total": "1"}, version=2)
+    append_raw(STREAM, "shop.OrderSent", {"order_id": "1"}, version=1)
+    append_raw(
+        STREAM, "shop.OrderOpened", {"order_id": "1", "customer_id": "c", "total": "1"}, version=2
+    )
     events = [r.event for r in whizbang.event_store().read_stream(STREAM)]
     assert isinstance(events[0], OrderGone)
     assert events[1].currency == "USD"
 
 
 def test_stored_payload_over_the_limit_is_still_read() -> None:
-    insert_raw("shop.OrderNoted", {"order_id": "1", "text": "x" * 10_000_000}, version=1)
+    append_raw(STREAM, "shop.OrderNoted", {"order_id": "1", "text": "x" * 10_000_000}, version=1)
     recorded = next(iter(whizbang.event_store().read_stream(STREAM)))
     assert len(recorded.event.text) == 10_000_000
 

@@ -8,8 +8,9 @@ from whizbang.exceptions import NotReady
 
 # Serialization failure, deadlock, lock not available (PostgreSQL's SQLSTATE).
 _CONFLICT_STATES = ("40001", "40P01", "55P03")
-_CONFLICT_CODES = (1205, 1213)  # lock wait timeout, deadlock (MySQL, MariaDB)
-_MISSING_TABLE_CODES = (1146,)  # MySQL, MariaDB
+# MySQL, MariaDB: lock wait timeout, deadlock; a row changed since the transaction's snapshot.
+_CONFLICT_CODES = (1205, 1213, 1020)
+_MISSING_TABLE_CODES = (1146, 1305)  # MySQL, MariaDB: no such table, no such function
 _MISSING_TABLE_STATE = "42P01"  # PostgreSQL
 
 
@@ -38,7 +39,7 @@ def is_lost(using: str) -> bool:
 
 
 def is_missing_table(error: BaseException) -> bool:
-    """Does the error say that a table is not there?"""
+    """Does the error say that a table, or a function of ours, is not there?"""
     if not isinstance(error, DatabaseError):
         return False
     return (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import connections
 
 _STATEMENTS = {
@@ -14,10 +16,12 @@ def limit_idle_transactions(using: str, *, seconds: float) -> None:
     """Let the database end a transaction of this session that does nothing for so long.
 
     A frozen worker keeps its locks otherwise, and the worker that takes over waits for them for ever.
-    SQLite has no such limit.
+    SQLite and MySQL have no such limit.
     """
-    connection = connections[using]
+    connection: Any = connections[using]
     statement = _STATEMENTS.get(connection.vendor)
+    if connection.vendor == "mysql" and not connection.mysql_is_mariadb:
+        return
     if statement is not None:
         value = max(1, int(seconds * 1000 if connection.vendor == "postgresql" else seconds))
         with connection.cursor() as cursor:

@@ -9,11 +9,11 @@ from uuid import UUID
 
 import msgspec
 
+from whizbang.drivers.clock import database_now
 from whizbang.messages.envelope import Envelope
 from whizbang.messages.metadata import WireMetadata
 from whizbang.messages.types import type_named
 from whizbang.messages.validation import validator
-from whizbang.messaging.clock import database_now
 from whizbang.store.codec import JSON, codec
 
 _encode = msgspec.json.Encoder().encode

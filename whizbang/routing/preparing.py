@@ -83,7 +83,7 @@ def set_times(
         raise ValueError("expires must have a time zone.")
     envelope.delay, envelope.at = delay, at
     if isinstance(expires, timedelta):
-        from whizbang.messaging.clock import database_now
+        from whizbang.drivers.clock import database_now
 
         expires = database_now(event_store(envelope.using).using) + expires
     envelope.expires = expires

@@ -34,6 +34,7 @@ A = TypeVar("A", bound="Aggregate")
 _BACKENDS = {
     "sqlite": "whizbang.drivers.stores.sqlite.SqliteStore",
     "postgresql": "whizbang.drivers.stores.postgres.PostgresStore",
+    "mysql": "whizbang.drivers.stores.mysql.MysqlStore",
 }
 
 

@@ -23,3 +23,12 @@ class TestPostgresStore(StoreContract):
         from whizbang.drivers.stores.postgres import PostgresStore
 
         return PostgresStore(using="default")
+
+
+@pytest.mark.requires_mariadb
+class TestMysqlStore(StoreContract):
+    @pytest.fixture
+    def store(self, db: None) -> EventStoreDriver:
+        from whizbang.drivers.stores.mysql import MysqlStore
+
+        return MysqlStore(using="default")

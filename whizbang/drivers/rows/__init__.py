@@ -1,8 +1,7 @@
 """Bulk reading and writing of model rows.
 
 The ORM builds a query anew for each statement (50–100 µs); here the SQL is written once a connection.
-Where a column needs more than a value and a placeholder, and on products without an upsert that names
-its key, the ORM does it.
+Where a column needs more than a value and a placeholder, and on any other product, the ORM does it.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from django.db.models import Field, Model
 
 from whizbang.drivers.rows.base import Rows
 from whizbang.drivers.rows.columns import columns_of, fits_array, is_simple
+from whizbang.drivers.rows.mysql import MysqlRows
 from whizbang.drivers.rows.orm import OrmRows
 from whizbang.drivers.rows.postgres import UnnestRows
 from whizbang.drivers.rows.statements import StatementRows
@@ -35,4 +35,6 @@ def _gateway_for(model: type[Model], key: Field[Any, Any], connection: Any) -> R
         return UnnestRows(model, key, connection)
     if connection.vendor == "sqlite" and all(is_simple(f) for f in columns_of(model)):
         return StatementRows(model, key, connection)
+    if connection.vendor == "mysql" and all(is_simple(f) for f in columns_of(model)):
+        return MysqlRows(model, key, connection)
     return OrmRows(model, key, connection)

@@ -64,6 +64,21 @@ def fits_array(field: Field[Any, Any]) -> bool:
     return is_simple(field) and not hasattr(target, "base_field")
 
 
+def has_other_unique(model: type[Model], key: Field[Any, Any]) -> bool:
+    """Can a row with this key be refused for another unique value that it is given?"""
+    if any(f.unique for f in columns_of(model) if f is not key and not numbers_itself(f)):
+        return True
+    combined: list[Sequence[str]] = list(model._meta.unique_together)
+    combined += [
+        c.fields for c in model._meta.constraints if isinstance(c, models.UniqueConstraint)
+    ]
+    return any(tuple(names) != (key.name,) for names in combined)
+
+
+def numbers_itself(field: Field[Any, Any]) -> bool:
+    return isinstance(field, models.AutoField)
+
+
 def tuple_getter(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
     if len(names) > 1:
         return attrgetter(*names)

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Model
 
 from whizbang.drivers.rows.base import Rows
+from whizbang.drivers.rows.columns import has_other_unique
 
 _CHUNK_ROWS = 1000
 _CHUNK_KEYS = 512
@@ -40,10 +41,13 @@ class OrmRows(Rows):
             for f in self._fields
             if f is not self.key and not f.primary_key and not getattr(f, "generated", False)
         ]
-        if not (features.supports_update_conflicts and others):
+        names_key = features.supports_update_conflicts_with_target
+        # Where the upsert cannot name its key it writes over whatever row is in the way.
+        is_safe = names_key or not has_other_unique(self.model, self.key)
+        if not (features.supports_update_conflicts and others and is_safe):
             self._write_apart(rows, others)
             return
-        target = [self.key.name] if features.supports_update_conflicts_with_target else None
+        target = [self.key.name] if names_key else None
         self._query().bulk_create(
             rows,
             batch_size=_CHUNK_ROWS,

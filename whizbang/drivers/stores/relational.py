@@ -44,6 +44,11 @@ class RelationalStore(EventStoreDriver):
     vendor: ClassVar[str]
     columns: ClassVar[str]  # select list that gives a StoredRow
     payload_column: ClassVar[str] = "payload"
+    # A lost race may end the caller's transaction: then only the caller can append again.
+    attempts_inside: ClassVar[int] = 1
+    schema_column: ClassVar[str] = "schema"
+    # Where a page of several streams begins; the parameters are `_place`.
+    _after_place: ClassVar[str] = "(stream, version) > (%s, %s)"
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
@@ -66,8 +71,7 @@ class RelationalStore(EventStoreDriver):
     def _append_ordered(self, ordered: Sequence[RowsOfStream]) -> dict[str, list[Placed]]:
         if not any(isinstance(item.expected, Expectation) for item in ordered):
             return self._append_once(ordered)
-        # In a transaction of the caller's a lost race may have ended it: only the caller can retry.
-        attempts = ANY_ATTEMPTS if self.connection.get_autocommit() else 1
+        attempts = ANY_ATTEMPTS if self.connection.get_autocommit() else self.attempts_inside
         for attempt in range(1, attempts):
             try:
                 return self._append_once(ordered)
@@ -164,7 +168,7 @@ class RelationalStore(EventStoreDriver):
     @property
     def _state_sql(self) -> str:
         return (
-            f"SELECT version, type, schema, {self.payload_column} FROM whizbang_event "
+            f"SELECT version, type, {self.schema_column}, {self.payload_column} FROM whizbang_event "
             "WHERE stream = %s AND version > %s AND version <= %s ORDER BY version LIMIT %s"
         )
 
@@ -183,11 +187,11 @@ class RelationalStore(EventStoreDriver):
         return where, params
 
     def read_streams(self, streams: Sequence[str]) -> Iterator[StoredRow]:
-        where = [self._is_in("stream"), "(stream, version) > (%s, %s)"]
+        where = [self._is_in("stream"), self._after_place]
         sql, members = self._page_sql(where, "stream, version"), self._members(streams)
         last: tuple[str, int] = ("", 0)
         while True:
-            rows = self._read(sql, [members, *last, PAGE_ROWS])
+            rows = self._read(sql, [members, *self._place(*last), PAGE_ROWS])
             yield from rows
             if len(rows) < PAGE_ROWS:
                 return
@@ -206,6 +210,9 @@ class RelationalStore(EventStoreDriver):
             if len(rows) < PAGE_ROWS:
                 return
             stream, version = rows[-1].stream, rows[-1].version
+
+    def _place(self, stream: str, version: int) -> tuple[Any, ...]:
+        return stream, version
 
     def read_log(
         self, *, after: int, until: int, limit: int | None, filter: LogFilter = NO_FILTER

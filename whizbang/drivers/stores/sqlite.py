@@ -13,6 +13,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 from whizbang.drivers.errors import naming_missing_tables
 from whizbang.drivers.execution import executor_of
 from whizbang.drivers.stores.base import LogTail, Placed, RowsOfStream, StoredRow
+from whizbang.drivers.stores.commit_order_tail import CommitOrderTail
 from whizbang.drivers.stores.relational import RelationalStore
 from whizbang.exceptions import ConcurrencyError
 
@@ -128,7 +129,7 @@ class SqliteStore(RelationalStore):
             cursor.execute("UPDATE whizbang_store_head SET id = id")
 
     def tail(self, *, after: int) -> LogTail:
-        return SqliteTail(self, after=after)
+        return CommitOrderTail(self, after=after)
 
     def _is_in(self, expression: str) -> str:
         return f"{expression} IN (SELECT value FROM json_each(%s))"
@@ -138,27 +139,6 @@ class SqliteStore(RelationalStore):
 
     def _instant(self, value: datetime | None) -> Any:
         return None if value is None else _to_text(value)
-
-
-class SqliteTail(LogTail):
-    """Reads on after its mark: nothing can appear below a visible position."""
-
-    def __init__(self, store: SqliteStore, *, after: int) -> None:
-        self._store = store
-        self._mark = after
-
-    def read(self, *, limit: int) -> list[StoredRow]:
-        rows = self._store.read_after(self._mark, limit=limit)
-        if rows:
-            self._mark = rows[-1].position
-        return rows
-
-    @property
-    def mark(self) -> int:
-        return self._mark
-
-    def explain(self) -> list[str]:
-        return []
 
 
 def _parameters(

@@ -9,6 +9,10 @@ from django.db import connections
 from django.utils import timezone
 
 _ASK_AGAIN_SECONDS = 60.0
+_STATEMENTS = {
+    "postgresql": "SELECT clock_timestamp()",
+    "mysql": "SELECT UTC_TIMESTAMP(6)",
+}
 _offsets: dict[str, tuple[float, timedelta]] = {}
 
 
@@ -25,11 +29,7 @@ def _measure(using: str) -> timedelta:
     if connection.vendor == "sqlite":
         return timedelta()  # the database runs in this process
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT CURRENT_TIMESTAMP"
-            if connection.vendor != "postgresql"
-            else "SELECT clock_timestamp()"
-        )
+        cursor.execute(_STATEMENTS.get(connection.vendor, "SELECT CURRENT_TIMESTAMP"))
         value = cursor.fetchone()[0]
     if timezone.is_naive(value):
         value = value.replace(tzinfo=UTC)

@@ -1,0 +1,55 @@
+"""What a product needs beside the tables that Django makes; the first migration calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.apps.registry import Apps
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+
+from whizbang.drivers.stores.statements import load_statement
+
+_CREATE = {
+    "mysql": (
+        "plain_position",
+        "position_counter",
+        "first_position",
+        "draw_positions",
+        "inbox_index",
+        "outbox_index",
+        "one_open_rebuild",
+    ),
+}
+_DROP = {"mysql": ("drop_draw_positions", "drop_position_counter")}
+
+
+def create(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    """Add counters, functions, indexes and collations; nothing where Django's tables are enough."""
+    if schema_editor.connection.vendor == "mysql":
+        _compare_exactly(apps, schema_editor)
+    _run(_CREATE, schema_editor)
+
+
+def drop(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    """Remove what `create` added outside of Django's tables."""
+    _run(_DROP, schema_editor)
+
+
+def _compare_exactly(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    collation = exact_collation(schema_editor.connection)
+    text = load_statement("mysql", "schema/exact_text")
+    for model in apps.get_app_config("whizbang").get_models():
+        table = schema_editor.quote_name(model._meta.db_table)
+        schema_editor.execute(text.format(table=table, collation=collation), params=None)
+
+
+def exact_collation(connection: Any) -> str:
+    """The collation in which only equal bytes are equal, trailing spaces included."""
+    return "utf8mb4_nopad_bin" if connection.mysql_is_mariadb else "utf8mb4_0900_bin"
+
+
+def _run(names: Mapping[str, Sequence[str]], schema_editor: BaseDatabaseSchemaEditor) -> None:
+    vendor = schema_editor.connection.vendor
+    for name in names.get(vendor, ()):
+        schema_editor.execute(load_statement(vendor, f"schema/{name}"), params=None)
