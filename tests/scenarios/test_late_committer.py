@@ -5,63 +5,27 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.db import connection, connections
 
+from tests.scenarios.sessions import connect, make_tail, positions, write
+from tests.scenarios.soak.wrong_tails import HoldersFirstTail, TableLockTail
 from whizbang.drivers.stores.base import StoredRow
+from whizbang.drivers.stores.postgres import PostgresStore
+from whizbang.drivers.stores.postgres_tail import PostgresTail
 from whizbang.models import StoredEvent
 
 pytestmark = [pytest.mark.requires_postgres, pytest.mark.django_db(transaction=True)]
 
-INSERT = """
+DRAW = "SELECT nextval(pg_get_serial_sequence('whizbang_event', 'position'))"
+INSERT_AT = """
     INSERT INTO whizbang_event
-        (stream, version, type, schema, slice, payload, metadata, occurred_at, recorded_at)
-    VALUES (%s, 1, 't', 1, 0, '{}', '{}', now(), clock_timestamp()) RETURNING position
+        (position, stream, version, type, schema, slice, payload, metadata, occurred_at, recorded_at)
+    VALUES (%s, %s, 1, 't', 1, 0, '{}', '{}', now(), clock_timestamp())
 """
-
-
-def make_tail(after: int) -> Any:
-    from whizbang.drivers.stores.postgres import PostgresStore
-
-    return PostgresStore(using="default").tail(after=after)
-
-
-def connect() -> Any:
-    import psycopg
-
-    database = connection.settings_dict
-    return psycopg.connect(
-        host=database["HOST"],
-        port=database["PORT"],
-        user=database["USER"],
-        password=database["PASSWORD"],
-        dbname=database["NAME"],
-    )
-
-
-@pytest.fixture
-def writers() -> Iterator[Callable[[], Any]]:
-    opened: list[Any] = []
-
-    def open_writer() -> Any:
-        opened.append(connect())
-        return opened[-1]
-
-    yield open_writer
-    for writer in opened:
-        writer.close()
-
-
-def write(writer: Any, stream: str) -> int:
-    return int(writer.execute(INSERT, [stream]).fetchone()[0])
-
-
-def positions(rows: list[StoredRow]) -> list[int]:
-    return [row.position for row in rows]
 
 
 def test_reader_waits_for_an_open_writer_and_then_gets_both_in_order(writers: Any) -> None:
@@ -75,29 +39,6 @@ def test_reader_waits_for_an_open_writer_and_then_gets_both_in_order(writers: An
     late.commit()
     assert positions(tail.read(limit=10)) == [first, second]
     assert tail.explain() == []
-
-
-def test_gap_of_a_rollback_is_passed_as_soon_as_it_has_ended(writers: Any) -> None:
-    """Scenario 2."""
-    loser, winner = writers(), writers()
-    first = write(loser, "loser")
-    second = write(winner, "winner")
-    winner.commit()
-    tail = make_tail(first - 1)
-    assert tail.read(limit=10) == []
-    loser.rollback()
-    assert positions(tail.read(limit=10)) == [second]
-
-
-def test_unrelated_open_transaction_holds_nobody(writers: Any) -> None:
-    """Scenario 5."""
-    foreign, burner, writer = writers(), writers(), writers()
-    foreign.execute("SELECT txid_current()")
-    first = write(burner, "burner")
-    burner.rollback()
-    second = write(writer, "writer")
-    writer.commit()
-    assert positions(make_tail(first - 1).read(limit=10)) == [second]
 
 
 def test_savepoint_rollback_still_counts_as_open(writers: Any) -> None:
@@ -140,6 +81,46 @@ def test_writer_that_ends_between_the_two_looks_is_read_again(
     assert got == ([first, second] if reads_again else [second])
 
 
+def test_writer_that_has_only_drawn_its_position_counts_as_open(writers: Any) -> None:
+    """It holds no lock on the table yet; who asks for those, the mutant, loses its event."""
+    late, early = writers(), writers()
+    late.execute("SELECT 1")
+    first = late.execute(DRAW).fetchone()[0]
+    second = write(early, "early")
+    early.commit()
+    exact, wrong = (kind(make_store(), after=first - 1) for kind in (PostgresTail, TableLockTail))
+    assert exact.read(limit=10) == []
+    assert positions(wrong.read(limit=10)) == [second]
+    late.execute(INSERT_AT, [first, "late"])
+    late.commit()
+    assert positions(exact.read(limit=10)) == [first, second]
+    assert wrong.read(limit=10) == []
+
+
+def test_holders_are_read_after_the_position_that_they_are_to_settle(
+    writers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read before it, the mutant, they lack who came in between."""
+    late, early = writers(), writers()
+    drawn: list[int] = []
+    plain = PostgresStore.read_after
+
+    def read_after(self: Any, position: int, *, limit: int) -> list[StoredRow]:
+        if not drawn:
+            drawn.extend([write(late, "late"), write(early, "early")])
+            early.commit()
+        return plain(self, position, limit=limit)
+
+    monkeypatch.setattr(PostgresStore, "read_after", read_after)
+    start = connection_head()
+    wrong = HoldersFirstTail(make_store(), after=start)
+    handed = positions(wrong.read(limit=10))
+    assert PostgresTail(make_store(), after=drawn[0] - 1).read(limit=10) == []
+    late.commit()
+    assert handed == drawn[1:]
+    assert wrong.read(limit=10) == []
+
+
 def test_hostile_writers_and_restarting_readers(writers: Any) -> None:
     """Writers with delays, rollbacks and savepoints; readers that restart; a naive one beside them."""
     stop = threading.Event()
@@ -170,6 +151,10 @@ def test_hostile_writers_and_restarting_readers(writers: Any) -> None:
     for got in exact:
         assert got == committed
     assert set(naive) < set(committed), "the naive reader should have lost something"
+
+
+def make_store() -> Any:
+    return PostgresStore(using="default")
 
 
 def connection_head() -> int:
