@@ -13,6 +13,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.drivers.stores.machine import StoreMachine, more_sessions
 from whizbang.drivers.stores import relational, sqlite
+from whizbang.drivers.stores.commit_order_tail import CommitOrderTail
 from whizbang.exceptions import ConcurrencyError
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 DRIVERS = [
     pytest.param("sqlite.SqliteStore", marks=pytest.mark.requires_sqlite, id="sqlite"),
     pytest.param("postgres.PostgresStore", marks=pytest.mark.requires_postgres, id="postgres"),
+    pytest.param("mysql.MysqlStore", marks=pytest.mark.requires_mariadb, id="mariadb"),
 ]
 CI = settings(
     max_examples=40,
@@ -76,14 +78,14 @@ def hand_out_what_is_not_settled(monkeypatch: Any) -> None:
 
 
 def hand_out_from_the_wrong_place(monkeypatch: Any) -> None:
-    read = sqlite.SqliteTail.read
+    read = CommitOrderTail.read
 
     def read_and_skip(self: Any, *, limit: int) -> Any:
         rows = read(self, limit=limit)
         self._mark += bool(rows)
         return rows
 
-    monkeypatch.setattr(sqlite.SqliteTail, "read", read_and_skip)
+    monkeypatch.setattr(CommitOrderTail, "read", read_and_skip)
 
 
 def take_any_stream_for_an_existing_one(monkeypatch: Any) -> None:
@@ -131,6 +133,7 @@ FAULTS_OF_ONE = {
         tell_an_unsettled_head,
         hand_out_what_is_not_settled,
     ],
+    "mysql.MysqlStore": [hand_out_from_the_wrong_place],
 }
 FAULTS = [
     take_any_stream_for_an_existing_one,
