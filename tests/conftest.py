@@ -39,7 +39,7 @@ def pytest_report_header() -> str:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    for kind in ("sqlite", "postgres", "mariadb"):
+    for kind in ("sqlite", "postgres", "mariadb", "mssql"):
         if item.get_closest_marker(f"requires_{kind}"):
             if settings.DATABASE_KIND != kind:
                 pytest.skip(f"runs with WHIZBANG_TEST_DB={kind}")

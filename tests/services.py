@@ -38,6 +38,7 @@ class Service:
 
 
 MARIADB = os.environ.get("WHIZBANG_TEST_MARIADB", "127.0.0.1:3306")
+MSSQL = os.environ.get("WHIZBANG_TEST_MSSQL", "127.0.0.1:1433")
 REDIS_URL = os.environ.get("WHIZBANG_TEST_REDIS", "redis://127.0.0.1:6379/15")
 
 SERVICES = {
@@ -52,6 +53,12 @@ SERVICES = {
         host=MARIADB.partition(":")[0],
         port=int(MARIADB.partition(":")[2] or "3306"),
         variable="WHIZBANG_TEST_MARIADB",
+    ),
+    "mssql": Service(
+        name="SQL Server",
+        host=MSSQL.partition(":")[0],
+        port=int(MSSQL.partition(":")[2] or "1433"),
+        variable="WHIZBANG_TEST_MSSQL",
     ),
     "redis": Service(
         name="Redis",

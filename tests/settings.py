@@ -1,5 +1,5 @@
-"""Settings of the suite; WHIZBANG_TEST_DB chooses the database: sqlite (the default), postgres or
-mariadb.
+"""Settings of the suite; WHIZBANG_TEST_DB chooses the database: sqlite (the default), postgres,
+mariadb or mssql.
 
 Every run has databases of its own, named by RUN_ID, so that runs may overlap. A process that a test starts
 finds the test's database by WHIZBANG_TEST_DB_NAME (the fixture `child_environment` sets it).
@@ -67,10 +67,25 @@ def describe_mariadb(name: str) -> dict[str, Any]:
     }
 
 
+def describe_mssql(name: str) -> dict[str, Any]:
+    """Needs mssql-django; the collation is one in which only equal names are equal."""
+    return {
+        "ENGINE": "mssql",
+        "NAME": os.environ.get("WHIZBANG_TEST_DB_NAME", "master"),
+        "HOST": SERVICES["mssql"].host,
+        "PORT": SERVICES["mssql"].port,
+        "USER": os.environ.get("WHIZBANG_TEST_MSSQL_USER", "sa"),
+        "PASSWORD": os.environ.get("WHIZBANG_TEST_MSSQL_PASSWORD", ""),
+        "OPTIONS": {"extra_params": "TrustServerCertificate=yes"},
+        "TEST": {"NAME": f"test_{name}_{RUN_ID}", "COLLATION": "Latin1_General_100_BIN2"},
+    }
+
+
 DESCRIPTIONS = {
     "sqlite": describe_sqlite,
     "postgres": describe_postgres,
     "mariadb": describe_mariadb,
+    "mssql": describe_mssql,
 }
 if DATABASE_KIND not in DESCRIPTIONS:
     raise ImproperlyConfigured(

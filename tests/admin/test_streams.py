@@ -161,8 +161,9 @@ def test_search_uses_the_index_of_names() -> None:
         for n in range(3000)
     ]
     Stream.objects.bulk_create(rows)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE" + " TABLE whizbang_stream" * (connection.vendor == "mysql"))
+    if connection.vendor != "mysql":  # where it would commit the test's transaction
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
     with CaptureQueriesContext(connection) as captured:
         page = user_with("view_stream").get(url, {"q": "shop.Order-2999"}).text
     assert "shop.Order-2999" in page

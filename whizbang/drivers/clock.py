@@ -12,6 +12,7 @@ _ASK_AGAIN_SECONDS = 60.0
 _STATEMENTS = {
     "postgresql": "SELECT clock_timestamp()",
     "mysql": "SELECT UTC_TIMESTAMP(6)",
+    "microsoft": "SELECT SYSUTCDATETIME()",
 }
 _offsets: dict[str, tuple[float, timedelta]] = {}
 

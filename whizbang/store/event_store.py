@@ -35,6 +35,7 @@ _BACKENDS = {
     "sqlite": "whizbang.drivers.stores.sqlite.SqliteStore",
     "postgresql": "whizbang.drivers.stores.postgres.PostgresStore",
     "mysql": "whizbang.drivers.stores.mysql.MysqlStore",
+    "microsoft": "whizbang.drivers.stores.sqlserver.SqlServerStore",
 }
 
 

@@ -32,3 +32,12 @@ class TestMysqlStore(StoreContract):
         from whizbang.drivers.stores.mysql import MysqlStore
 
         return MysqlStore(using="default")
+
+
+@pytest.mark.requires_mssql
+class TestSqlServerStore(StoreContract):
+    @pytest.fixture
+    def store(self, db: None) -> EventStoreDriver:
+        from whizbang.drivers.stores.sqlserver import SqlServerStore
+
+        return SqlServerStore(using="default")

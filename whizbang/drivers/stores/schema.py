@@ -10,7 +10,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 from whizbang.drivers.stores.statements import load_statement
 
-_CREATE = {
+CREATE = {
     "mysql": (
         "plain_position",
         "position_counter",
@@ -20,20 +20,24 @@ _CREATE = {
         "outbox_index",
         "one_open_rebuild",
     ),
+    "microsoft": ("plain_position", "position_key", "position_counter", "first_position"),
 }
-_DROP = {"mysql": ("drop_draw_positions", "drop_position_counter")}
+DROP = {
+    "mysql": ("drop_draw_positions", "drop_position_counter"),
+    "microsoft": ("drop_position_counter",),
+}
 
 
 def create(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Add counters, functions, indexes and collations; nothing where Django's tables are enough."""
     if schema_editor.connection.vendor == "mysql":
         _compare_exactly(apps, schema_editor)
-    _run(_CREATE, schema_editor)
+    _run(CREATE, schema_editor)
 
 
 def drop(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Remove what `create` added outside of Django's tables."""
-    _run(_DROP, schema_editor)
+    _run(DROP, schema_editor)
 
 
 def _compare_exactly(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:

@@ -1,0 +1,2 @@
+-- end_append: tells the first position.
+SELECT @first

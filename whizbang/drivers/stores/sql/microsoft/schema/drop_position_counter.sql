@@ -1,0 +1,2 @@
+-- drop_position_counter
+DROP TABLE IF EXISTS whizbang_position
