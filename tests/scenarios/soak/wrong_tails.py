@@ -65,7 +65,7 @@ class NoSecondReadTail(PostgresTail):
         rows = self._store.read_after(self._mark, limit=limit)
         settled = self._count_settled(rows)
         time.sleep(PAUSE_SECONDS)
-        if settled < len(rows) and self._look(seen=rows[-1].position):
+        if settled < len(rows) and self._look(seen=self._last_seen(rows, limit)):
             settled = self._count_settled(rows)
         if settled:
             self._mark = rows[settled - 1].position
