@@ -45,6 +45,8 @@ def describe_postgres(name: str) -> dict[str, Any]:
         "PORT": SERVICES["postgres"].port,
         "USER": os.environ.get("PGUSER", "postgres"),
         "PASSWORD": os.environ.get("PGPASSWORD", ""),
+        # What Django asks for behind a pooler that gives a session to each transaction.
+        "DISABLE_SERVER_SIDE_CURSORS": os.environ.get("WHIZBANG_TEST_POOLER") == "true",
         "TEST": {"NAME": f"test_{name}_{RUN_ID}"},
     }
 

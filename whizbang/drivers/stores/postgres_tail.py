@@ -87,7 +87,7 @@ class PostgresTail(LogTail):
         self._notice_new_connection()
         rows = self._store.read_after(self._mark, limit=limit)
         settled = self._count_settled(rows)
-        if settled < len(rows) and self._look(seen=rows[-1].position):
+        if settled < len(rows) and self._look(seen=self._last_seen(rows, limit)):
             # Whoever ended since the first read may have filled a hole that it shows.
             rows = self._store.read_after(self._mark, limit=limit)
             settled = self._count_settled(rows)
@@ -99,6 +99,10 @@ class PostgresTail(LogTail):
         with self._store.connection.cursor() as cursor:
             cursor.execute(load_statement("postgresql", "explain_holders"))
             return [_describe_holder(*row) for row in cursor.fetchall()]
+
+    def _last_seen(self, rows: list[StoredRow], limit: int) -> int:
+        """The end of the log, not of the page: who is behind would wait for open writers at each page."""
+        return rows[-1].position if len(rows) < limit else self._store.last_position()
 
     def _look(self, *, seen: int) -> bool:
         return self._horizon.look(self._store.connection, seen=seen)
