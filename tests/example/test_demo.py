@@ -21,8 +21,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 
 from tests.example.conftest import statuses
-
-PATIENCE_SECONDS = 60.0
+from tests.processes import PATIENCE_SECONDS
 
 
 @pytest.mark.django_db(transaction=True)
@@ -61,14 +60,14 @@ class Site:
         )
 
     def get(self, path: str) -> str:
-        with self._opener.open(self._address + path, timeout=10) as response:
+        with self._opener.open(self._address + path, timeout=PATIENCE_SECONDS) as response:
             return str(response.read().decode())
 
     def post(self, path: str, **fields: str) -> str:
         found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', self.get(path))
         assert found is not None
         data = urllib.parse.urlencode({**fields, "csrfmiddlewaretoken": found[1]}).encode()
-        with self._opener.open(self._address + path, data, timeout=10) as response:
+        with self._opener.open(self._address + path, data, timeout=PATIENCE_SECONDS) as response:
             return str(response.read().decode())
 
     def wait_for(self, path: str, text: str) -> str:

@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
-import sys
-import time
-from pathlib import Path
+from contextlib import AbstractContextManager
 
 import pytest
 from django.conf import settings
 
 import whizbang
+from tests.processes import running, stop, wait_until
 from tests.shop.messages import OpenOrder
 from tests.shop.models import OrderSummary
 from whizbang import WhizbangError
 from whizbang.operations.schedule import install_schedule
 
-ROOT = Path(__file__).resolve().parents[2]
 QUEUE = f"whizbang-{settings.RUN_ID}"
 HAS_BEAT = "django_celery_beat" in settings.INSTALLED_APPS
 
 
-def start(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "celery", "-A", "tests.celery_app", *arguments],
-        cwd=ROOT,
-        env={**environment, "WHIZBANG_TEST_QUEUE": QUEUE},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def wait_for_summaries(count: int, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while OrderSummary.objects.count() < count:
-        assert time.monotonic() < deadline, "Celery did not do the work in time"
-        time.sleep(0.1)
+def running_celery(
+    environment: dict[str, str], *arguments: str
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    celery = ["-W", "ignore", "-m", "celery", "-A", "tests.celery_app"]
+    return running({**environment, "WHIZBANG_TEST_QUEUE": QUEUE}, *celery, *arguments)
 
 
 @pytest.mark.requires_redis
@@ -46,21 +32,13 @@ def wait_for_summaries(count: int, seconds: float = 60.0) -> None:
 def test_beat_entry_makes_a_celery_worker_do_the_work(child_environment: dict[str, str]) -> None:
     install_schedule(every_seconds=1)
     whizbang.publish_batch(OpenOrder(order_id=str(i)) for i in range(50))
-    worker = start(child_environment, "worker", "--pool=solo", "--loglevel=WARNING")
-    beat = start(
-        child_environment,
-        "beat",
-        "--scheduler=django_celery_beat.schedulers:DatabaseScheduler",
-        "--max-interval=1",
-        "--pidfile=",
-    )
-    try:
-        wait_for_summaries(50, seconds=30)
-    finally:
-        for process in (beat, worker):
-            process.send_signal(signal.SIGTERM)
-        outputs = [process.communicate(timeout=30)[0] for process in (beat, worker)]
-    assert worker.returncode == 0, outputs
+    scheduler = "--scheduler=django_celery_beat.schedulers:DatabaseScheduler"
+    with (
+        running_celery(child_environment, "worker", "--pool=solo", "--loglevel=WARNING") as worker,
+        running_celery(child_environment, "beat", scheduler, "--max-interval=1", "--pidfile="),
+    ):
+        wait_until(lambda: OrderSummary.objects.count() == 50)
+        stop(worker)
 
 
 @pytest.mark.skipif(not HAS_BEAT, reason="django-celery-beat is not installed")

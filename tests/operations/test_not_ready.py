@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.processes import PATIENCE_SECONDS, ROOT
 
 
 @pytest.mark.requires_sqlite
@@ -48,6 +48,6 @@ def test_missing_tables_are_named_with_what_to_do(call: str, tmp_path: Path) -> 
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     assert "manage.py migrate --database default" in done.stdout, done.stderr

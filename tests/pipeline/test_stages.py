@@ -12,6 +12,7 @@ import pytest
 from django.test import override_settings
 
 import whizbang
+from tests.processes import PATIENCE_SECONDS
 from tests.shop.aggregates import Order
 from tests.shop.messages import CountOrders, NoteOrder, OpenOrder, OrderNoted
 from whizbang import Context, Query, WhizbangError, handles, signals
@@ -34,6 +35,12 @@ class Shout:
     @staticmethod
     def applies_to(message_type: type) -> bool:
         return message_type is OpenOrder
+
+
+class ShoutAll(Shout):
+    @staticmethod
+    def applies_to(message_type: type) -> bool:
+        return True
 
 
 @pytest.mark.parametrize("place", [0, 5, len(DEFAULT_PIPELINE)])
@@ -72,6 +79,25 @@ def test_failing_stage_is_heard_with_its_error(finished: list[dict[str, Any]]) -
     with pytest.raises(RuntimeError):
         whizbang.send(NoteOrder(order_id="1", text="fail"))
     assert {type(item["error"]) for item in finished} == {RuntimeError}
+
+
+@pytest.mark.parametrize("place", range(6, len(DEFAULT_PIPELINE) + 1))
+def test_users_stage_sees_a_message_that_has_no_effects(
+    isolated_registry: None, place: int
+) -> None:
+    """Handle goes around the stages that would have nothing to do, not around a user's."""
+
+    class Echo(whizbang.Command[str]):
+        text: str
+
+    @handles(Echo, atomic=False)
+    def echo(command: Echo, context: Context) -> str:
+        return command.text
+
+    stages = [*DEFAULT_PIPELINE]
+    stages.insert(place, f"{__name__}.ShoutAll")
+    with override_settings(WHIZBANG={"PIPELINE": stages}):
+        assert whizbang.send(Echo(text="abc")) == "ABC"
 
 
 def test_query_that_changes_something_is_refused(isolated_registry: None) -> None:
@@ -131,6 +157,6 @@ def test_spans_and_stage_events_appear_with_an_sdk(child_environment: dict[str, 
         env=child_environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     assert done.returncode == 0, done.stderr

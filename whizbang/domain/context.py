@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 from asgiref.sync import sync_to_async
 
 from whizbang.exceptions import AggregateNotFound, ConcurrencyError, OwnershipError
@@ -22,14 +23,12 @@ A = TypeVar("A", bound="Aggregate")
 current_context: ContextVar[Context | None] = ContextVar("whizbang_context", default=None)
 
 
-class Context:
+class Context(msgspec.Struct, eq=False):
     """The work of one message: loads aggregates, records events, sends what follows."""
 
-    __slots__ = ("_envelope", "_module")
-
-    def __init__(self, envelope: Envelope, module: str) -> None:
-        self._envelope = envelope
-        self._module = module  # of the handler: its domain is the one that may record
+    # A struct for the reason that Envelope gives.
+    _envelope: Envelope
+    _module: str  # of the handler: its domain is the one that may record
 
     @property
     def metadata(self) -> Metadata:

@@ -16,6 +16,8 @@ from whizbang.messages.base import Command, Event
 from whizbang.messages.envelope import Envelope
 from whizbang.messages.metadata import WireMetadata
 from whizbang.messages.validation import validator
+from whizbang.routing.destination import mode_of
+from whizbang.routing.preparing import prepare, set_times
 from whizbang.store.event_store import EventStore, Recorded, event_store
 from whizbang.store.slices import slice_of
 
@@ -135,10 +137,9 @@ class UnitOfWork:
         ordering_key: str | None,
     ) -> None:
         from whizbang.routing import verbs
-        from whizbang.routing.destination import mode_of
 
-        sent = verbs.prepare(command, None, None, None, ordering_key, self.store.alias)
-        verbs.set_times(sent, delay=delay, at=at, expires=None)
+        sent = prepare(command, None, None, None, ordering_key, self.store.alias)
+        set_times(sent, delay=delay, at=at, expires=None)
         if mode_of(type(command), default="durable") == "inline" and not (delay or at):
             verbs.run_inline(sent)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from django.utils.module_loading import import_string
@@ -14,10 +15,12 @@ from whizbang.drivers.telemetry import telemetry
 from whizbang.exceptions import HandlerNotFound, WhizbangError
 from whizbang.messages.base import Message
 from whizbang.messages.envelope import Envelope
-from whizbang.pipeline.stage import NextStage
+from whizbang.pipeline.stage import NextStage, Stage
 from whizbang.routing.registry import registry
 
 Chain = Callable[[Envelope], Any]
+# Behind the last stage.
+_result_of: Chain = attrgetter("result")
 _callbacks: list[Callable[[], None]] = []
 
 
@@ -46,16 +49,22 @@ def compile_chain(message_type: type[Message], is_wanted: Callable[[type], bool]
     """Bind the configured stages to each other, last first; bound methods, since they are cheap."""
     is_observed = bool(signals.stage_finished.receivers) or telemetry.is_enabled()
     next_stage: NextStage = _result_of
+    without_effects: NextStage = _result_of
     for path in reversed(settings.get().PIPELINE):
         stage_class = import_string(path)
         if not is_wanted(stage_class):
             continue
         stage = stage_class(next_stage)
         applies = getattr(stage, "applies_to", None)
-        if applies is None or applies(message_type):
-            next_stage = stage.__call__
-            if is_observed:
-                next_stage = _Observed(stage_class, next_stage).__call__
+        if applies is not None and not applies(message_type):
+            continue
+        if isinstance(stage, Stage):
+            stage.next_without_effects = without_effects
+        next_stage = stage.__call__
+        if is_observed:
+            next_stage = _Observed(stage_class, next_stage).__call__
+        if is_observed or not getattr(stage_class, "needs_effects", False):
+            without_effects = next_stage
     return next_stage
 
 
@@ -71,10 +80,6 @@ def _check_handlers(message_type: type[Message]) -> None:
 
 def _is_at_edge(stage_class: type) -> bool:
     return getattr(stage_class, "runs_at_edge", False)
-
-
-def _result_of(envelope: Envelope) -> Any:
-    return envelope.result
 
 
 class _Observed:

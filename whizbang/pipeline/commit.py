@@ -14,6 +14,8 @@ from whizbang.pipeline.stage import Stage
 class Commit(Stage):
     """Ends the unit of work. A nested message leaves that to the outermost one."""
 
+    needs_effects = True
+
     def applies_to(self, message_type: type[Message]) -> bool:
         return message_type.__whizbang__.kind == "command"
 

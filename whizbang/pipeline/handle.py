@@ -50,6 +50,8 @@ class Handle(Stage):
                 unit.cause = outer
         if self._is_query and envelope.unit is not None:
             _refuse_changes(envelope, before)
+        if envelope.unit is None and envelope.receipt is None:
+            return self.next_without_effects(envelope)
         return self.next_stage(envelope)
 
 

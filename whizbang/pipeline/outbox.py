@@ -13,6 +13,8 @@ from whizbang.pipeline.stage import Stage
 class Outbox(Stage):
     """Writes the messages that follow: commands of this service to its inbox, others to the outbox."""
 
+    needs_effects = True
+
     def applies_to(self, message_type: type[Message]) -> bool:
         return message_type.__whizbang__.kind == "command"
 

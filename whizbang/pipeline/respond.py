@@ -13,6 +13,8 @@ from whizbang.pipeline.stage import Stage
 class Respond(Stage):
     """Marks a queued or deduplicated message as handled, in the transaction of its effects."""
 
+    needs_effects = True
+
     def applies_to(self, message_type: type[Message]) -> bool:
         return message_type.__whizbang__.kind == "command"
 

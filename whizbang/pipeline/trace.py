@@ -19,11 +19,12 @@ class Trace(Stage):
 
     def applies_to(self, message_type: type[Message]) -> bool:
         self._type_name = message_type.__whizbang__.type_name
-        self._was_enabled = telemetry.is_enabled()
+        self._is_enabled = telemetry.is_enabled
+        self._was_enabled = self._is_enabled()
         return not isinstance(telemetry, NoTelemetry)
 
     def __call__(self, envelope: Envelope) -> Any:
-        if not telemetry.is_enabled():
+        if not self._is_enabled():
             return self.next_stage(envelope)
         if not self._was_enabled:
             forget()  # an SDK was set up since: from the next message on all stages are seen

@@ -41,7 +41,7 @@ class Projection:
         """What this kind of projection finds wrong with a class, beyond its events."""
         return iter(())
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The subscription's name, under which its checkpoint is kept."""
         return f"{domain_of_module(type(self).__module__)}.{type(self).__name__}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import _get_running_loop  # what get_running_loop() is made of, without its exception
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
@@ -12,17 +12,17 @@ from asgiref.sync import sync_to_async
 from django.db import connections, transaction
 
 from whizbang.conf import settings
-from whizbang.domain.context import Context, current_context
+from whizbang.domain.context import current_context
 from whizbang.drivers.errors import naming_missing_tables
 from whizbang.exceptions import RemoteQuery, WrongMode
 from whizbang.messages.base import Command, Message, Query
 from whizbang.messages.envelope import Envelope
-from whizbang.messages.envelope import envelope as wrap
 from whizbang.messaging.batches import BatchReceipt, store_batch
 from whizbang.messaging.queue import store_messages
 from whizbang.messaging.receipts import Receipt
 from whizbang.pipeline.chain import Chain, chains, edges, on_forget
 from whizbang.routing.destination import mode_of, service_of
+from whizbang.routing.preparing import join, prepare, set_times
 from whizbang.store.event_store import event_store
 
 R = TypeVar("R")
@@ -46,8 +46,15 @@ def send(
     for up to `timeout_seconds` (`WaitTimeout`); inside an open transaction that is refused.
     Raises what the handler raises, `InvalidMessage`, `NotAuthorized`, `ConcurrencyError`.
     """
-    _refuse_in_loop("send")
-    envelope = prepare(command, message_id, occurred_at, user, ordering_key, using)
+    if _get_running_loop() is not None:
+        raise _needs_await("send")
+    # prepare(), without its call where only the message is given.
+    if message_id is None and occurred_at is None and type(command) is not Envelope:
+        envelope = Envelope(command, None, None, user, ordering_key, using)
+        if (context := current_context.get()) is not None:
+            join(envelope, context)
+    else:
+        envelope = prepare(command, message_id, occurred_at, user, ordering_key, using)
     envelope.timeout_seconds = timeout_seconds
     return _send_routes[type(envelope.message)](envelope)  # type: ignore[no-any-return]
 
@@ -65,8 +72,15 @@ def query(
 
     Raises `RemoteQuery` for a query of another service's domain.
     """
-    _refuse_in_loop("query")
-    envelope = prepare(message, message_id, occurred_at, user, ordering_key, using)
+    if _get_running_loop() is not None:
+        raise _needs_await("query")
+    # As in send().
+    if message_id is None and occurred_at is None and type(message) is not Envelope:
+        envelope = Envelope(message, None, None, user, ordering_key, using)
+        if (context := current_context.get()) is not None:
+            join(envelope, context)
+    else:
+        envelope = prepare(message, message_id, occurred_at, user, ordering_key, using)
     return _query_routes[type(envelope.message)](envelope)  # type: ignore[no-any-return]
 
 
@@ -88,7 +102,8 @@ def publish(
     is an aware datetime; after `expires` it is not handled any more. Raises `InvalidMessage`,
     `NotAuthorized`, and `MessageIdReused` when the id came with another payload before.
     """
-    _refuse_in_loop("publish")
+    if _get_running_loop() is not None:
+        raise _needs_await("publish")
     envelope = prepare(command, message_id, occurred_at, user, ordering_key, using)
     set_times(envelope, delay=delay, at=at, expires=expires)
     return _store(envelope, mode="durable")
@@ -108,7 +123,8 @@ def publish_batch(
     Never raises for one message: the receipt counts accepted and duplicates, and lists the
     rejected with their index and error. Keywords go to the commands that are not in an envelope.
     """
-    _refuse_in_loop("publish_batch")
+    if _get_running_loop() is not None:
+        raise _needs_await("publish_batch")
     if isinstance(commands, Message | Envelope):
         raise TypeError("publish_batch() takes many commands, such as a list; publish() takes one.")
     if message_id is not None:
@@ -161,7 +177,8 @@ def dispatch(
     using: str | None = None,
 ) -> Receipt[R]:
     """Handle a command as MODES says for its type or domain: inline by default. Always a receipt."""
-    _refuse_in_loop("dispatch")
+    if _get_running_loop() is not None:
+        raise _needs_await("dispatch")
     envelope = prepare(command, message_id, occurred_at, user, ordering_key, using)
     message_type = type(envelope.message)
     mode = mode_of(message_type, default="inline")
@@ -170,60 +187,6 @@ def dispatch(
     result = _send_routes[message_type](envelope)
     using = event_store(envelope.using).using
     return Receipt.handled(envelope.message_id, message_type, result, using=using)
-
-
-def prepare(
-    message: Any,
-    message_id: UUID | None = None,
-    occurred_at: datetime | None = None,
-    user: Any = None,
-    ordering_key: str | None = None,
-    using: str | None = None,
-) -> Envelope:
-    """A message in its envelope; inside a handler it is caused by the message that is handled."""
-    if type(message) is Envelope:
-        envelope = message.fresh()
-        _complete(envelope, given_id=message_id, occurred_at=occurred_at, user=user)
-        _complete(envelope, ordering_key=ordering_key, using=using)
-    elif message_id is None and occurred_at is None:
-        envelope = Envelope(message, None, None, user, ordering_key, using)
-    else:
-        envelope = wrap(
-            message,
-            message_id=message_id,
-            occurred_at=occurred_at,
-            user=user,
-            ordering_key=ordering_key,
-            using=using,
-        )
-    context = current_context.get()
-    if context is not None:
-        _join(envelope, context)
-    return envelope
-
-
-def _complete(envelope: Envelope, **known: Any) -> None:
-    """Add to an envelope what a verb's keywords say. Raises TypeError when both say something."""
-    for name, value in known.items():
-        if value is None:
-            continue
-        if getattr(envelope, name) is not None:
-            keyword = "message_id" if name == "given_id" else name
-            raise TypeError(f"{keyword} is given twice: in the envelope and as a keyword.")
-        setattr(envelope, name, value)
-
-
-def _join(envelope: Envelope, context: Context) -> None:
-    """Make a message part of the work of the handler that sends it."""
-    outer = context.envelope
-    if outer.is_done:
-        return  # a task that outlived its handler has this context, whose work is committed
-    if envelope.parent is None:
-        envelope.parent = outer.metadata
-    if (envelope.using or "default") != (outer.using or "default"):
-        return
-    if outer.is_atomic:
-        envelope.unit = context.unit
 
 
 class _Routes(dict[type[Message], Chain]):
@@ -248,12 +211,10 @@ def _wrong_kind(given: type, kind: type[Message]) -> str:
     )
 
 
-def _refuse_in_loop(verb: str) -> None:
-    # The function that asyncio's own get_running_loop() is made of, without its exception.
-    if asyncio._get_running_loop() is not None:
-        raise WrongMode(
-            f"{verb}() was called in a running event loop: use `await whizbang.a{verb}(...)`."
-        )
+def _needs_await(verb: str) -> WrongMode:
+    return WrongMode(
+        f"{verb}() was called in a running event loop: use `await whizbang.a{verb}(...)`."
+    )
 
 
 def _domain_of_command(message_type: type[Message]) -> str:
@@ -270,29 +231,6 @@ def check(envelope: Envelope) -> Envelope:
     service_of(type(envelope.message))
     edges[type(envelope.message)](envelope)
     return envelope
-
-
-def set_times(
-    envelope: Envelope,
-    *,
-    delay: timedelta | None,
-    at: datetime | None,
-    expires: datetime | timedelta | None,
-) -> None:
-    if delay is not None and not isinstance(delay, timedelta):
-        raise TypeError(f"delay must be a timedelta, not {delay!r}.")
-    if delay is not None and at is not None:
-        raise ValueError("Give delay or at, not both.")
-    if at is not None and at.tzinfo is None:
-        raise ValueError("at must have a time zone.")
-    if isinstance(expires, datetime) and expires.tzinfo is None:
-        raise ValueError("expires must have a time zone.")
-    envelope.delay, envelope.at = delay, at
-    if isinstance(expires, timedelta):
-        from whizbang.drivers.clock import database_now
-
-        expires = database_now(event_store(envelope.using).using) + expires
-    envelope.expires = expires
 
 
 def _store(envelope: Envelope, *, mode: str) -> Receipt[Any]:

@@ -12,7 +12,7 @@ from whizbang.domain.aggregate import Aggregate
 from whizbang.domain.context import Context, current_context
 from whizbang.exceptions import HandlerNotFound, WhizbangError
 from whizbang.messages.base import Command, Event
-from whizbang.messages.envelope import Envelope, envelope
+from whizbang.messages.envelope import envelope
 from whizbang.messages.validation import validator
 from whizbang.routing.registry import registry
 
@@ -89,7 +89,8 @@ class Scenario:
             raise HandlerNotFound(type(command).__whizbang__.type_name)
         checked, _ = validator(type(command)).validate(command)
         wrapped = envelope(checked, occurred_at=occurred_at, user=user)
-        context = _ScenarioContext(wrapped, handler.function.__module__, self)
+        wrapped.unit = _ScenarioUnit(self)
+        context = Context(wrapped, handler.function.__module__)
         function = async_to_sync(handler.function) if handler.is_async else handler.function
         token = current_context.set(context)
         try:
@@ -100,17 +101,6 @@ class Scenario:
 
 def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-class _ScenarioContext(Context):
-    """A context that knows one aggregate and no database."""
-
-    __slots__ = ("_scenario",)
-
-    def __init__(self, wrapped: Envelope, module: str, scenario: Scenario) -> None:
-        super().__init__(wrapped, module)
-        self._scenario = scenario
-        wrapped.unit = _ScenarioUnit(scenario)
 
 
 class _ScenarioUnit:

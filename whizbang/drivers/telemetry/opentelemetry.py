@@ -13,7 +13,11 @@ from whizbang.drivers.telemetry.base import Telemetry
 
 _propagator = TraceContextTextMapPropagator()
 _SILENT = (trace.ProxyTracerProvider, trace.NoOpTracerProvider)
-_NAMED_BY_ENVIRONMENT = "OTEL_PYTHON_TRACER_PROVIDER" in os.environ
+# get_tracer_provider() reads the environment each time, which costs more than all stages together;
+# where no provider is named there, the variable behind it says the same for nothing.
+_TELLS_PROVIDER = (
+    hasattr(trace, "_TRACER_PROVIDER") and "OTEL_PYTHON_TRACER_PROVIDER" not in os.environ
+)
 
 
 class OpenTelemetry(Telemetry):
@@ -23,9 +27,7 @@ class OpenTelemetry(Telemetry):
         self._histogram: metrics.Histogram | None = None
 
     def is_enabled(self) -> bool:
-        # get_tracer_provider() reads the environment each time, which costs more than all stages
-        # together; the variable behind it says the same for nothing.
-        if getattr(trace, "_TRACER_PROVIDER", self) is None and not _NAMED_BY_ENVIRONMENT:
+        if _TELLS_PROVIDER and trace._TRACER_PROVIDER is None:
             return False
         return not isinstance(trace.get_tracer_provider(), _SILENT)
 
