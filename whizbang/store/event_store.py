@@ -22,6 +22,7 @@ from whizbang.exceptions import UnknownMessageType, WhizbangError
 from whizbang.messages.base import Event, Message
 from whizbang.messages.metadata import Metadata, WireMetadata
 from whizbang.messages.types import find_type, type_named
+from whizbang.store.async_reading import as_async_iterator
 from whizbang.store.codec import JSON, MSGPACK, codec
 
 if TYPE_CHECKING:
@@ -165,6 +166,9 @@ class EventStore:
         )
         rows = self.driver.read_log(after=after, until=self.head(), limit=limit, filter=wanted)
         return map(self.decode, rows)
+
+    aread_stream = as_async_iterator(read_stream)
+    aread_all = as_async_iterator(read_all)
 
     def head(self) -> int:
         """The position up to which the log is settled: nothing can appear there any more."""
