@@ -24,6 +24,7 @@ from whizbang.messages.becoming import gone
 from whizbang.messages.metadata import Metadata, WireMetadata
 from whizbang.messages.types import names_read_as, type_named
 from whizbang.store import snapshots
+from whizbang.store.async_reading import as_async_iterator
 from whizbang.store.codec import JSON, MSGPACK, codec, plain_type, read_events
 
 if TYPE_CHECKING:
@@ -182,6 +183,9 @@ class EventStore:
                 where = (row.stream, row.version, row.position)
                 event = codec(plain, self.serializer).decode(row.payload, row.schema, where)
                 yield Recorded(event, self.decode_metadata(row))
+
+    aread_stream = as_async_iterator(read_stream)
+    aread_all = as_async_iterator(read_all)
 
     def head(self) -> int:
         """The position up to which the log is settled: nothing can appear there any more."""

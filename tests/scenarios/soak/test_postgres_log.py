@@ -92,7 +92,7 @@ def disturbing(disturb: Callable[[Any], None]) -> Iterator[None]:
 
     def run() -> None:
         with session.cursor() as cursor:
-            while not stop.wait(random.uniform(0.02, 0.3)):
+            while not stop.wait(random.uniform(0.01, 0.2)):
                 disturb(cursor)
         session.close()
 
@@ -136,27 +136,31 @@ def test_wrong_readers_are_caught(
     await_sessions(WRITERS, WRITER_PROCESSES * THREADS_OF_EACH)
     for kind in WRONG_TAILS:
         with Processes(child_environment, READERS) as readers:
-            comparison = catch(kind, writers, readers, tmp_path / kind, seconds=SECONDS)
-        assert comparison.missed, f"{kind} got away: {comparison}"
+            compared = catch(kind, writers, readers, tmp_path, seconds=SECONDS)
+        assert any(comparison.missed for comparison in compared), f"{kind} got away: {compared}"
 
 
 def catch(
-    kind: str, writers: Processes, readers: Processes, file: Path, *, seconds: float
-) -> Comparison:
-    """Run a reader of one kind until it was seen to miss an event."""
+    kind: str, writers: Processes, readers: Processes, folder: Path, *, seconds: float
+) -> list[Comparison]:
+    """Run readers of one kind until one was seen to miss an event."""
     store = event_store().driver
     start = store.settled_head()
-    file.touch()
-    readers.start("restarting_reader", kind, file, start)
-    comparison = Comparison(settled_positions(store, start), positions_in_file(file))
+    compared = []
+    for number in range(3 if kind == "last_value" else 1):
+        file = folder / f"{kind}-{number}"
+        file.touch()
+        readers.start("restarting_reader", kind, file, start)
+        compared.append(Comparison(settled_positions(store, start), positions_in_file(file)))
 
     def is_caught() -> bool:
-        comparison.advance()
-        return comparison.missed != []
+        for comparison in compared:
+            comparison.advance()
+        return any(comparison.missed for comparison in compared)
 
     # Only the sequence's own row is wrong for as long as the server takes to log it.
     disturbed = disturbing(switch_log_file) if kind == "last_value" else nullcontext()
     with disturbed:
         taken = watch([writers, readers], seconds=seconds, until=is_caught)
-    print(f"\n{kind} after {taken:.0f} s: {comparison}")
-    return comparison
+    print(f"\n{kind} after {taken:.0f} s: {compared}")
+    return compared
