@@ -1,56 +1,52 @@
-"""Rebuilds, parked streams, inbox and dead letters."""
+"""Rebuilds and the inbox."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
-from whizbang.exceptions import WhizbangError
-from whizbang.models import DeadLetter, InboxMessage, ParkedStream, Rebuild
-from whizbang.operations.parked import retry_parked
+from whizbang.models import InboxMessage, Rebuild
+from whizbang_admin.documents import show_text
 from whizbang_admin.read_only import ReadOnlyAdmin
+from whizbang_admin.searching import rows_of_message
 
 
 @admin.register(Rebuild)
 class RebuildAdmin(ReadOnlyAdmin):
+    """Who asked for which rebuild, why, and what became of it."""
+
     list_display = ("projection", "status", "events", "requested_by", "requested_at", "finished_at")
     list_filter = ("status",)
     ordering = ("-id",)
+    fields = (
+        "projection",
+        "status",
+        "requested_by",
+        "reason",
+        "events",
+        "rows",
+        "position",
+        "requested_at",
+        "started_at",
+        "finished_at",
+        "problem",
+    )
+    readonly_fields = ("problem",)
     deferred = ("error",)
 
-
-@admin.register(ParkedStream)
-class ParkedStreamAdmin(ReadOnlyAdmin):
-    list_display = ("stream", "subscription", "type", "version", "attempts", "parked_at")
-    deferred = ("error", "traceback")
-    ordering = ("-id",)
-    actions = ("retry",)
-
-    def has_rebuild_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("whizbang.rebuild_subscription")
-
-    @admin.action(description=_("Retry selected parked streams"), permissions=["rebuild"])
-    def retry(self, request: HttpRequest, queryset: Any) -> None:
-        asked = 0
-        for row in queryset:
-            try:
-                retry_parked(row.subscription, stream=row.stream)
-            except WhizbangError as exc:  # its subscription is gone from the code
-                self.message_user(request, str(exc), messages.ERROR)
-                continue
-            self.log_change(request, row, "Retry requested")
-            asked += 1
-        text = ngettext("%d stream will be tried again.", "%d streams will be tried again.", asked)
-        if asked:
-            self.message_user(request, text % asked, messages.SUCCESS)
+    @admin.display(description=_("error"))
+    def problem(self, row: Rebuild) -> str:
+        return show_text(row.error, label=translate("error"))
 
 
 @admin.register(InboxMessage)
 class InboxMessageAdmin(ReadOnlyAdmin):
+    """Commands that wait, run, or were handled."""
+
     list_display = (
         "message_id",
         "type",
@@ -63,14 +59,20 @@ class InboxMessageAdmin(ReadOnlyAdmin):
     list_filter = ("status",)
     ordering = ("-id",)
     search_fields = ("=message_id",)
-    fields = (*list_display, "error", "traceback")
+    search_help_text = _("A whole message id")
+    fields = ("service", *list_display, "problem", "trace")
+    readonly_fields = ("problem", "trace")
     deferred = ("payload", "metadata", "result", "error", "traceback")
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: Any, search_term: str
+    ) -> tuple[Any, bool]:
+        return (rows_of_message(queryset, search_term) if search_term else queryset), False
 
-@admin.register(DeadLetter)
-class DeadLetterAdmin(ReadOnlyAdmin):
-    list_display = ("message_id", "type", "reason", "attempts", "died_at")
-    ordering = ("-id",)
-    search_fields = ("=message_id",)
-    fields = (*list_display, "error", "traceback")
-    deferred = ("payload", "metadata", "error", "traceback")
+    @admin.display(description=_("error"))
+    def problem(self, row: InboxMessage) -> str:
+        return show_text(row.error, label=translate("error"))
+
+    @admin.display(description=_("traceback"))
+    def trace(self, row: InboxMessage) -> str:
+        return show_text(row.traceback, label=translate("traceback"))

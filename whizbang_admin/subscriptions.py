@@ -2,71 +2,112 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.utils import quote, unquote
 from django.contrib.admin.views.main import ChangeList
-from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponseRedirect
+from django.db import transaction
+from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from whizbang.exceptions import WhizbangError
 from whizbang.models import Rebuild, Subscription
-from whizbang.operations.rebuild import find_projection, request_rebuild
-from whizbang.operations.status import subscription_statuses
-from whizbang.store.event_store import EventStore, event_store
-from whizbang_admin.read_only import ReadOnlyAdmin, count_up_to
+from whizbang.operations.rebuild import find_projection, open_rebuild, request_rebuild
+from whizbang.operations.status import RebuildStatus, first_line, subscription_statuses
+from whizbang.store.event_store import event_store
+from whizbang_admin.documents import show_text
+from whizbang_admin.pages import ReasonForm, back_to_list, list_url, render_page
+from whizbang_admin.read_only import BoundedChangeList, ReadOnlyAdmin, count_up_to
 
 _PERMISSION = "whizbang.rebuild_subscription"
 _MOST_COUNTED = 1_000_000  # rows; beyond, the page says that there are more
 
 
-class StatusChangeList(ChangeList):
+class StatusChangeList(BoundedChangeList):
     """Reads the state of all subscriptions once a page, and gives each row its own."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         statuses = {status.name: status for status in subscription_statuses()}
-        may_rebuild = request.user.has_perm(_PERMISSION)
+        may = {
+            name: request.user.has_perm(permission)
+            for name, permission in (
+                ("may_rebuild", _PERMISSION),
+                ("may_view_rebuilds", "whizbang.view_rebuild"),
+                ("may_view_parked", "whizbang.view_parkedstream"),
+            )
+        }
         for row in self.result_list:
             # On the rows, for the admin object itself is shared by all requests.
             row.found = statuses.get(row.name)
-            row.may_rebuild = may_rebuild
+            vars(row).update(may)
 
 
 @admin.register(Subscription)
 class SubscriptionAdmin(ReadOnlyAdmin):
     """Position and lag of all that follows the log."""
 
-    list_display = ("name", "kind", "status", "position", "lag", "parked", "state", "rebuild_link")
-    list_display_links = None
+    list_display = (
+        "name",
+        "kind",
+        "state",
+        "lag",
+        "parked",
+        "rebuild_link",
+        "last_rebuild",
+        "position",
+    )
     ordering = ("name",)
+    fields = ("name", "kind", "status", "position", "version", "store_id", "updated_at", "problem")
+    readonly_fields = ("problem",)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return StatusChangeList
 
-    @admin.display(description=_("lag in events"))
+    @admin.display(description=_("lag"))
     def lag(self, row: Any) -> str:
         return (
             "–" if row.found is None or row.found.lag_events is None else str(row.found.lag_events)
         )
 
-    @admin.display(description=_("parked streams"))
-    def parked(self, row: Any) -> int:
-        return row.found.parked if row.found else 0
+    @admin.display(description=_("parked"))
+    def parked(self, row: Any) -> Any:
+        count = row.found.parked if row.found else 0
+        if not count or not row.may_view_parked:
+            return count
+        url = reverse("admin:whizbang_parkedstream_changelist", current_app=self.admin_site.name)
+        query = urlencode({"subscription": row.name})
+        return format_html('<a href="{}?{}">{}</a>', url, query, count)
 
     @admin.display(description=_("state"))
     def state(self, row: Any) -> str:
         if row.found is None:
             return translate("not registered any more")
+        if row.error:
+            return translate("stopped: %(error)s") % {"error": first_line(row.error)}
+        if row.status != Subscription.Status.ACTIVE:
+            return str(row.get_status_display())
         return translate("needs rebuild") if row.found.needs_rebuild else translate("current")
+
+    @admin.display(description=_("last rebuild"))
+    def last_rebuild(self, row: Any) -> str:
+        run = row.found.rebuild if row.found else None
+        if run is None:
+            return "–"
+        text = _say_rebuild(run)
+        if not row.may_view_rebuilds:
+            return text
+        url = reverse(
+            "admin:whizbang_rebuild_change", args=[run.id], current_app=self.admin_site.name
+        )
+        return format_html('<a href="{}">{}</a>', url, text)
 
     @admin.display(description=_("rebuild"))
     def rebuild_link(self, row: Any) -> str:
@@ -74,10 +115,14 @@ class SubscriptionAdmin(ReadOnlyAdmin):
             return ""
         url = reverse(
             "admin:whizbang_subscription_rebuild",
-            args=[row.name],
+            args=[quote(row.name)],
             current_app=self.admin_site.name,
         )
         return format_html('<a href="{}">{}</a>', url, translate("Rebuild…"))
+
+    @admin.display(description=_("error"))
+    def problem(self, row: Subscription) -> str:
+        return show_text(row.error, label=translate("error"))
 
     def get_urls(self) -> list[URLPattern]:
         page = self.admin_site.admin_view(self.rebuild_view)
@@ -88,56 +133,57 @@ class SubscriptionAdmin(ReadOnlyAdmin):
         """Says in numbers what a rebuild will do, and asks for it on POST."""
         if not request.user.has_perm(_PERMISSION):
             raise PermissionDenied
-        store = event_store()
+        store, name = event_store(), unquote(name)
         try:
             definition = find_projection(store, name)
         except WhizbangError as exc:
             raise Http404(str(exc)) from exc
-        reason = request.POST.get("reason", "").strip()
-        if request.method == "POST" and reason:
-            return self._start(request, name, reason)
+        form = ReasonForm(request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            return self._request(request, name, form.cleaned_data["reason"])
         model = getattr(definition.projection, "model", None)
         rows = None if model is None else model._base_manager.using(definition.using).all()
-        request.current_app = self.admin_site.name
-        context = {
-            **self.admin_site.each_context(request),
-            "title": translate("Rebuild %(name)s") % {"name": name},
-            "opts": self.opts,
-            "name": name,
-            "head": store.head(),
-            "rows": None if rows is None else count_up_to(rows, _MOST_COUNTED),
-            "most_counted": _MOST_COUNTED,
-            "open_run": _open_run(store, name),
-            "is_reason_missing": request.method == "POST",
-        }
-        return TemplateResponse(request, "whizbang_admin/rebuild.html", context)
-
-    def _start(self, request: HttpRequest, name: str, reason: str) -> HttpResponseBase:
-        earlier = _open_run(event_store(), name)
-        if earlier is not None:
-            text = translate("Rebuild %(pk)s is open already; nothing was added.")
-            messages.warning(request, text % {"pk": earlier.pk})
-            return self._back_to_list()
-        run = request_rebuild(name, requested_by=request.user.get_username(), reason=reason)
-        LogEntry.objects.create(
-            user_id=cast(int, request.user.pk),
-            content_type=ContentType.objects.get_for_model(Subscription),
-            object_id=name,
-            object_repr=name[:200],
-            action_flag=CHANGE,
-            change_message=f"Rebuild {run.pk} requested: {reason}",
+        return render_page(
+            self,
+            request,
+            "whizbang_admin/rebuild.html",
+            title=translate("Rebuild %(name)s") % {"name": name},
+            head=store.head(),
+            rows=None if rows is None else count_up_to(rows, _MOST_COUNTED),
+            most_counted=_MOST_COUNTED,
+            open_run=open_rebuild(store, name),
+            form=form,
+            verb=translate("Rebuild"),
+            back_url=list_url(self),
         )
-        text = translate("Rebuild %(pk)s is requested; a worker does it.")
-        messages.success(request, text % {"pk": run.pk})
-        return self._back_to_list()
 
-    def _back_to_list(self) -> HttpResponseBase:
-        url = reverse("admin:whizbang_subscription_changelist", current_app=self.admin_site.name)
-        return HttpResponseRedirect(url)
+    def _request(self, request: HttpRequest, name: str, reason: str) -> HttpResponseBase:
+        with transaction.atomic(using=event_store().using):
+            run, is_new = request_rebuild(
+                name, requested_by=request.user.get_username(), reason=reason
+            )
+            if is_new:
+                said = f"Rebuild {run.pk} requested: {reason}"
+                self.log_change(request, Subscription(name=name), said)
+        if is_new:
+            text = translate("Rebuild %(pk)s is requested; a worker does it.")
+            messages.success(request, text % {"pk": run.pk})
+        else:
+            messages.warning(request, _say_open(run))
+        return back_to_list(self)
 
 
-def _open_run(store: EventStore, name: str) -> Rebuild | None:
-    rows = Rebuild.objects.using(store.using)
-    return rows.filter(
-        projection=name, status__in=(Rebuild.Status.REQUESTED, Rebuild.Status.RUNNING)
-    ).first()
+def _say_rebuild(run: RebuildStatus) -> str:
+    said = Rebuild.Status(run.status).label
+    return f"{said}: {run.error}" if run.error else str(said)
+
+
+def _say_open(run: Rebuild) -> str:
+    text = translate(
+        "Rebuild %(pk)s is open already (%(status)s), asked for by %(user)s; nothing was added."
+    )
+    return text % {
+        "pk": run.pk,
+        "status": run.get_status_display(),
+        "user": run.requested_by or translate("somebody"),
+    }

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import translation
+from django.utils.html import escape
 
-import whizbang
+from tests.admin.clients import EVIL, user_with
 from tests.raw_events import append_raw
-from tests.shop.messages import NOON, OrderNoted
-from tests.shop.models import OrderSummary
+from tests.shop.messages import NOON
 from whizbang.models import DeadLetter, InboxMessage, ParkedStream, Rebuild
-from whizbang.testing import drain
+from whizbang_admin import read_only
 
 pytestmark = pytest.mark.django_db
-EVIL = "<script>alert(1)</script>"
 PAGES = [
     "stream",
     "subscription",
@@ -30,23 +30,6 @@ PAGES = [
     "deadletter",
     "historychange",
 ]
-
-
-@pytest.fixture
-def stream() -> str:
-    name = "shop.Order-1"
-    events = [OrderNoted(order_id="1", text=text) for text in (EVIL, "poison")]
-    whizbang.event_store().append(name, events)
-    drain()
-    return name
-
-
-def user_with(*codenames: str, is_staff: bool = True) -> Client:
-    user = User.objects.create(username=f"u{User.objects.count()}", is_staff=is_staff)
-    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -83,72 +66,6 @@ def test_streams_are_found_by_the_start_of_their_name(stream: str) -> None:
     assert stream not in client.get(url, {"q": "shop.Other"}).text.replace('value="shop.Other"', "")
 
 
-def test_rebuild_needs_its_permission_a_post_and_a_reason(stream: str) -> None:
-    url = reverse("admin:whizbang_subscription_rebuild", args=["shop.OrderSummaries"])
-    assert user_with("view_subscription").get(url).status_code == 403
-    client = user_with("view_subscription", "rebuild_subscription", "view_rebuild")
-    assert client.get(url).status_code == 200
-    assert client.post(url).status_code == 200
-    assert not Rebuild.objects.exists()
-    assert client.post(url, {"reason": "tried out"}).status_code == 302
-    assert client.post(url, {"reason": "double click"}).status_code == 302
-    run, user = Rebuild.objects.get(), User.objects.latest("id")
-    assert (run.projection, run.reason) == ("shop.OrderSummaries", "tried out")
-    assert run.requested_by == user.username
-    entry = LogEntry.objects.get(object_id="shop.OrderSummaries")
-    assert entry.user == user
-    assert "tried out" in entry.change_message
-
-
-def test_rebuild_page_says_in_numbers_what_will_happen(stream: str) -> None:
-    url = reverse("admin:whizbang_subscription_rebuild", args=["shop.OrderSummaries"])
-    client = user_with("view_subscription", "rebuild_subscription")
-    page = client.get(url).text
-    assert f"up to position {whizbang.event_store().head()}:" in page
-    assert f"Rows there now: {OrderSummary.objects.count()}." in page
-    assert "open already" not in page
-    client.post(url, {"reason": "tried out"})
-    assert "open already (requested)" in client.get(url).text
-
-
-def test_rebuild_of_an_unknown_projection_is_not_found(stream: str) -> None:
-    url = reverse("admin:whizbang_subscription_rebuild", args=["shop.Nothing"])
-    assert user_with("rebuild_subscription").get(url).status_code == 404
-
-
-def test_rebuild_link_is_shown_to_those_who_may_rebuild(stream: str) -> None:
-    url = reverse("admin:whizbang_subscription_changelist")
-    link = reverse("admin:whizbang_subscription_rebuild", args=["shop.OrderSummaries"])
-    assert link in user_with("view_subscription", "rebuild_subscription").get(url).text
-    assert link not in user_with("view_subscription").get(url).text
-
-
-def test_rebuild_refuses_a_post_without_csrf_token(stream: str) -> None:
-    client = Client(enforce_csrf_checks=True)
-    client.force_login(User.objects.create_superuser("root"))
-    url = reverse("admin:whizbang_subscription_rebuild", args=["shop.OrderSummaries"])
-    assert client.post(url, {"reason": "x"}).status_code == 403
-
-
-def test_retry_of_parked_streams_needs_its_permission(stream: str) -> None:
-    parked = ParkedStream.objects.get()
-    url = reverse("admin:whizbang_parkedstream_changelist")
-    data = {"action": "retry", "_selected_action": [parked.pk]}
-    user_with("view_parkedstream").post(url, data)
-    assert not ParkedStream.objects.get().is_retry_requested
-    user_with("view_parkedstream", "rebuild_subscription").post(url, data)
-    assert ParkedStream.objects.get().is_retry_requested
-
-
-def test_retry_of_a_subscription_that_is_gone_is_reported(stream: str) -> None:
-    ParkedStream.objects.update(subscription="shop.Gone")
-    url = reverse("admin:whizbang_parkedstream_changelist")
-    data = {"action": "retry", "_selected_action": [ParkedStream.objects.get().pk]}
-    page = user_with("view_parkedstream", "rebuild_subscription").post(url, data, follow=True)
-    assert "No subscription" in page.text
-    assert not ParkedStream.objects.get().is_retry_requested
-
-
 def test_payloads_are_not_read_for_lists() -> None:
     known = {"message_id": uuid4(), "type": "shop.NoteOrder", "occurred_at": NOON, "attempts": 1}
     secret = {"payload": b"{}", "metadata": b"{}", "traceback": "deep inside"}
@@ -174,3 +91,77 @@ def test_list_of_a_big_table_costs_few_statements(name: str, stream: str) -> Non
         client.get(reverse(f"admin:whizbang_{name}_changelist"))
     assert len(captured) < 12
     assert not any("COUNT(*)" in q["sql"] and "LIMIT" not in q["sql"] for q in captured)
+
+
+@pytest.mark.parametrize("name", ["inboxmessage", "deadletter"])
+def test_messages_are_found_by_their_whole_id(name: str) -> None:
+    wanted, other = uuid4(), uuid4()
+    for message_id in (wanted, other):
+        store_message(name, message_id=message_id)
+    client, url = user_with(f"view_{name}"), reverse(f"admin:whizbang_{name}_changelist")
+    page = client.get(url, {"q": f" {wanted} "}).text
+    assert str(other) not in page
+    assert page.count(str(wanted)) > 1
+    assert "0 results" in client.get(url, {"q": str(wanted)[:8]}).text
+
+
+@pytest.mark.parametrize("name", ["inboxmessage", "deadletter", "parkedstream", "rebuild"])
+def test_errors_are_escaped_in_a_box_that_scrolls(name: str) -> None:
+    error = f"ValueError: {EVIL}\nsecond line"
+    row = {
+        "inboxmessage": lambda: store_message(name, error=error, traceback=error),
+        "deadletter": lambda: store_message(name, error=error, traceback=error),
+        "parkedstream": lambda: ParkedStream.objects.create(
+            subscription="shop.OrderSummaries",
+            stream="shop.Order-1",
+            position=1,
+            version=1,
+            type="shop.OrderNoted",
+            error=error,
+            traceback=error,
+        ),
+        "rebuild": lambda: Rebuild.objects.create(projection="shop.OrderSummaries", error=error),
+    }[name]()
+    url = reverse(f"admin:whizbang_{name}_change", args=[row.pk])
+    page = user_with(f"view_{name}").get(url).text
+    boxes = re.findall(r'<pre class="wb-text"[^>]*>(.*?)</pre>', page, re.DOTALL)
+    assert f"ValueError: {escape(EVIL)}\nsecond line" in boxes
+    assert EVIL not in page
+    assert "whizbang_admin/whizbang.css" in page
+
+
+def test_count_that_stops_says_that_there_is_more(
+    stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_only, "MOST_COUNTED", 3)
+    client, url = user_with("view_deadletter"), reverse("admin:whizbang_deadletter_changelist")
+    for _ in range(3):
+        store_message("deadletter")
+    page = client.get(url).text
+    assert "3 results" in page
+    assert "3+" not in page
+    store_message("deadletter")
+    page = client.get(url).text
+    assert "3+ results" in page
+    assert "3+ dead letters" in page
+    assert "3 results" not in page
+
+
+def test_count_that_stops_is_written_as_the_language_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = read_only.BoundedChangeList.__new__(read_only.BoundedChangeList)
+    changes.paginator = read_only.BoundedPaginator(DeadLetter.objects.order_by("pk"), 100)
+    assert changes.count_and_more == ""
+    monkeypatch.setattr(read_only, "count_up_to", lambda rows, most: most)
+    changes.paginator = read_only.BoundedPaginator(DeadLetter.objects.order_by("pk"), 100)
+    assert changes.count_and_more == "10,000+"
+    with translation.override("de"):
+        assert changes.count_and_more == "10.000+"
+
+
+def store_message(name: str, **more: Any) -> Any:
+    known = {"message_id": uuid4(), "type": "shop.NoteOrder", "occurred_at": NOON, "attempts": 1}
+    if name == "deadletter":
+        own = {"payload": b"{}", "metadata": b"{}", "reason": "boom", "error": "boom"}
+        return DeadLetter.objects.create(**{**known, **own, **more})
+    own = {"service": "shop", "payload_hash": b"", "mode": "async", "available_at": NOON}
+    return InboxMessage.objects.create(**{**known, **own, **more})

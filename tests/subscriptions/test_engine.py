@@ -109,7 +109,7 @@ def test_rebuild_refills_async_and_inline_projections(drain: Drain) -> None:
     CustomerTotal.objects.update(orders=99)
     Heard.objects.all().delete()
     for name in (NAME, "shop.CustomerTotals"):
-        assert request_rebuild(name).pk == request_rebuild(name).pk
+        request_rebuild(name)
     drain()
     assert set(Rebuild.objects.values_list("status", "events")) == {("done", 5)}
     assert OrderSummary.objects.filter(status="open").count() == 5

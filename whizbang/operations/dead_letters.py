@@ -41,7 +41,7 @@ def find_dead_letter(id: str) -> DeadLetter:
 def retry_dead_letter(pk: int) -> InboxMessage:
     """Put a dead letter back into the inbox, with its attempts counted from the start.
 
-    Raises WhizbangError when it is not there any more.
+    It does not expire any more: who redrives it wants it handled. Raises WhizbangError when it is not there any more.
     """
     using = event_store().using
     with transaction.atomic(using=using):
@@ -57,6 +57,7 @@ def retry_dead_letter(pk: int) -> InboxMessage:
             metadata=letter.metadata,
             attempts=0,
             available_at=Now(),
+            expires_at=None,
             finished_at=None,
         )
         row = rows.first()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,6 +20,7 @@ from whizbang.models import ParkedStream, Rebuild, Subscription
 from whizbang.projections.failing import FailingEvent, failing_event, mark_failing
 from whizbang.projections.subscription import ProjectionSubscription
 from whizbang.store.event_store import EventStore, Recorded, event_store
+from whizbang.subscriptions.identity import store_identity
 from whizbang.subscriptions.known_types import unknown_types
 from whizbang.subscriptions.leases import LeaseHolder
 from whizbang.subscriptions.parking import park
@@ -27,22 +30,53 @@ from whizbang.subscriptions.start import ensure_rows
 logger = logging.getLogger(__name__)
 Status = Rebuild.Status
 _LEASE = "whizbang.rebuild"
+_OPEN = (Status.REQUESTED, Status.RUNNING)
 _MOST_POISONED = 20  # streams that a rebuild may leave out; each costs another fold
+_REPORT_EVENTS = 10_000  # between two looks at the lease
+_MOST_MESSAGE = 2_000  # characters of an error's text that are kept, and of its traceback
+_MOST_TRACEBACK = 20_000
 
 
-def request_rebuild(name: str, *, requested_by: str = "", reason: str = "") -> Rebuild:
-    """Ask for a rebuild; a worker does it. Gives the open one when there is one already.
+class RebuildFailed(WhizbangError):
+    """A rebuild stopped with an error; the old rows are still there. Its cause is what went wrong."""
 
-    Raises WhizbangError for a projection that does not exist or cannot be rebuilt.
+    def __init__(self, run: Rebuild, error: Exception) -> None:
+        self.run, self.error = run, error
+        super().__init__(f"Rebuild {run.pk} of {run.projection} failed: {_describe(error)}")
+
+
+class RebuildTakenOver(WhizbangError):
+    """Another worker does a rebuild that this one was at; nothing was written here."""
+
+
+def request_rebuild(name: str, *, requested_by: str = "", reason: str = "") -> tuple[Rebuild, bool]:
+    """Ask for a rebuild, which a worker does; gives the run, and whether it is a new one.
+
+    A projection has one open run at most: who asks again gets that one, False, and the first one's
+    reason stays. Raises WhizbangError for a projection that does not exist or cannot be rebuilt.
     """
     store = event_store()
     find_projection(store, name)
-    rows = Rebuild.objects.using(store.using)
     try:
-        with transaction.atomic(using=store.using):
-            return rows.create(projection=name, requested_by=requested_by, reason=reason)
+        return _request_new(store, name, requested_by, reason), True
     except IntegrityError:
-        return rows.get(projection=name, status__in=(Status.REQUESTED, Status.RUNNING))
+        found = open_rebuild(store, name)
+    if found is not None:
+        return found, False
+    # The one that was in the way has ended in between.
+    return _request_new(store, name, requested_by, reason), True
+
+
+def _request_new(store: EventStore, name: str, requested_by: str, reason: str) -> Rebuild:
+    with transaction.atomic(using=store.using):
+        return Rebuild.objects.using(store.using).create(
+            projection=name, requested_by=requested_by, reason=reason
+        )
+
+
+def open_rebuild(store: EventStore, name: str) -> Rebuild | None:
+    """The run of a projection that is requested or running."""
+    return Rebuild.objects.using(store.using).filter(projection=name, status__in=_OPEN).first()
 
 
 def find_projection(store: EventStore, name: str) -> ProjectionSubscription:
@@ -82,13 +116,12 @@ class RebuildPart:
             return 0
         try:
             rebuild(self.store, run, self._leases)
-        except Exception as exc:
-            logger.exception("Rebuild failed projection=%s", run.projection)
-            Rebuild.objects.using(self.store.using).filter(pk=run.pk).update(
-                status=Status.FAILED,
-                error=storable_text("".join(traceback.format_exception(exc)))[-20_000:],
-                finished_at=Now(),
+        except RebuildFailed as exc:
+            logger.error(
+                "Rebuild failed id=%s projection=%s", run.pk, run.projection, exc_info=exc.error
             )
+        except RebuildTakenOver as exc:
+            logger.warning("Rebuild left to another worker reason=%s", exc)
         finally:
             self._leases.release_all()
         return 1
@@ -98,7 +131,28 @@ class RebuildPart:
 
     def _open_runs(self) -> Any:
         rows = Rebuild.objects.using(self.store.using)
-        return rows.filter(status__in=(Status.REQUESTED, Status.RUNNING)).order_by("id")
+        return rows.filter(status__in=_OPEN).order_by("id")
+
+
+def rebuild_here(run: Rebuild) -> Rebuild:
+    """Do a requested rebuild in this process, as a worker would.
+
+    Where a worker was quicker it gives what that one did. Raises WhizbangError while a worker is at a
+    rebuild, `RebuildFailed` when it fails here.
+    """
+    store = event_store()
+    leases = LeaseHolder(f"{socket.gethostname()[:60]}-{os.getpid()}-rebuild", using=store.using)
+    if leases.epoch_of(_LEASE) is None:
+        raise WhizbangError(
+            f"A worker does a rebuild just now: rebuild {run.pk} of {run.projection} is its next."
+        )
+    try:
+        run.refresh_from_db(using=store.using)
+        if run.status == Status.FAILED:
+            raise WhizbangError(f"A worker was quicker, and failed: {run.error}")
+        return rebuild(store, run, leases) if run.status in _OPEN else run
+    finally:
+        leases.release_all()
 
 
 def rebuild(store: EventStore, run: Rebuild, leases: LeaseHolder | None = None) -> Rebuild:
@@ -107,7 +161,31 @@ def rebuild(store: EventStore, run: Rebuild, leases: LeaseHolder | None = None) 
     Readers see the old rows until the commit. A run whose worker died begins again. An event that
     cannot be applied parks its stream, as it does live; the rest is folded without that stream's
     later events. `leases` is renewed while the fold goes on.
+
+    Raises `RebuildFailed` once the run is marked so, and `RebuildTakenOver`.
     """
+    try:
+        return _rebuild(store, run, leases)
+    except RebuildTakenOver:
+        raise
+    except Exception as exc:
+        Rebuild.objects.using(store.using).filter(pk=run.pk).update(
+            status=Status.FAILED, error=_story_of(exc), finished_at=Now()
+        )
+        raise RebuildFailed(run, exc) from exc
+
+
+def _describe(error: Exception) -> str:
+    return storable_text(f"{type(error).__name__}: {error}")[:_MOST_MESSAGE]
+
+
+def _story_of(error: Exception) -> str:
+    """What went wrong in the first line, for lists, and below where."""
+    trace = storable_text("".join(traceback.format_exception(error)))[-_MOST_TRACEBACK:]
+    return f"{_describe(error)}\n\n{trace}"
+
+
+def _rebuild(store: EventStore, run: Rebuild, leases: LeaseHolder | None) -> Rebuild:
     definition = find_projection(store, run.projection)
     refuse_unknown_types(store)
     ensure_rows([definition])
@@ -200,7 +278,7 @@ class _Replay:
                 continue
             yield from self._decode(row)
             self.count += 1
-            if reports and self.count % 10_000 == 0:
+            if reports and self.count % _REPORT_EVENTS == 0:
                 self._report(row.position)
 
     def _decode(self, row: StoredRow) -> list[Recorded]:
@@ -215,7 +293,7 @@ class _Replay:
             events=self.count, position=position
         )
         if self._leases is not None and self._leases.epoch_of(_LEASE) is None:
-            raise WhizbangError("Another worker has taken this rebuild over.")
+            raise RebuildTakenOver(f"Rebuild {self._run.pk} was taken over.")
 
 
 def _refill(definition: ProjectionSubscription, replay: _Replay) -> None:
@@ -252,5 +330,9 @@ def _finish(
     for event, error in poisoned.values():
         park(definition.name, event, error, using=definition.using)
     Subscription.objects.using(definition.using).filter(name=definition.name).update(
-        position=replay.head, version=definition.version
+        position=replay.head,
+        version=definition.version,
+        # The rows follow from this store now, whatever log they came from before.
+        store_id=store_identity(definition.store).store_id,
+        error="",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from django.db.models import Count, Min
+from django.db.models import Count, Max, Min
 
 from whizbang.models import (
     DeadLetter,
@@ -21,6 +21,15 @@ from whizbang.subscriptions.registered import all_definitions
 
 
 @dataclass(frozen=True, slots=True)
+class RebuildStatus:
+    """The latest rebuild of a projection; `error` is its first line, empty unless it failed."""
+
+    id: int
+    status: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class SubscriptionStatus:
     """One subscription; lag is None where it is unknown or has no meaning."""
 
@@ -33,12 +42,14 @@ class SubscriptionStatus:
     needs_rebuild: bool
     is_rebuildable: bool
     error: str
+    rebuild: RebuildStatus | None
 
 
 def subscription_statuses(store: EventStore | None = None) -> list[SubscriptionStatus]:
     """All subscriptions that this service runs, with position and lag in positions of the log."""
     store = store or event_store()
     head = store.head()
+    rebuilds = _latest_rebuilds(store)
     statuses = []
     for definition in all_definitions(store):
         rows = Subscription.objects.using(definition.using)
@@ -57,9 +68,24 @@ def subscription_statuses(store: EventStore | None = None) -> list[SubscriptionS
                 needs_rebuild=row is not None and row.version != definition.version,
                 is_rebuildable=projection is not None and projection.is_rebuildable,
                 error=row.error if row else "",
+                rebuild=rebuilds.get(definition.name),
             )
         )
     return statuses
+
+
+def _latest_rebuilds(store: EventStore) -> dict[str, RebuildStatus]:
+    rows = Rebuild.objects.using(store.using)
+    latest = rows.values("projection").annotate(latest=Max("id")).order_by().values("latest")
+    return {
+        run.projection: RebuildStatus(run.pk, run.status, first_line(run.error))
+        for run in rows.filter(pk__in=latest)
+    }
+
+
+def first_line(error: str) -> str:
+    """What a list shows of an error."""
+    return error.strip().partition("\n")[0]
 
 
 def overview(store: EventStore | None = None) -> dict[str, Any]:

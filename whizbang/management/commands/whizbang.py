@@ -17,9 +17,9 @@ from whizbang.operations.cleanup import cleanup
 from whizbang.operations.dead_letters import dead_letters, find_dead_letter, retry_dead_letter
 from whizbang.operations.findings import Finding, Report
 from whizbang.operations.parked import retry_parked
-from whizbang.operations.rebuild import rebuild, request_rebuild
+from whizbang.operations.rebuild import rebuild_here, request_rebuild
 from whizbang.operations.schedule import install_schedule
-from whizbang.operations.status import overview
+from whizbang.operations.status import first_line, overview
 from whizbang.operations.verify_history import verify_history
 from whizbang.operations.verify_integrity import verify_integrity
 from whizbang.operations.worker import Worker
@@ -130,6 +130,7 @@ class Command(BaseCommand):
             notes = " needs rebuild" if item["needs_rebuild"] else ""
             notes += f" parked {item['parked']}" if item["parked"] else ""
             self.stdout.write(f"  {item['name']:50} {item['status']:8} {lag}{notes}")
+            self._print_troubles(item)
         self.stdout.write(f"inbox {found['inbox'] or 'empty'}")
         self.stdout.write(f"outbox {found['outbox']['unsent']} unsent")
         self.stdout.write(f"dead letters {found['dead_letters']}")
@@ -137,6 +138,13 @@ class Command(BaseCommand):
         if found["unknown_types"]:
             names = ", ".join(found["unknown_types"])
             self.stdout.write(self.style.WARNING(f"types in the log that no app defines: {names}"))
+
+    def _print_troubles(self, item: dict[str, Any]) -> None:
+        if item["error"]:
+            self.stdout.write(self.style.WARNING(f"    stopped: {first_line(item['error'])}"))
+        run = item["rebuild"]
+        if run and run["status"] == "failed":
+            self.stdout.write(self.style.WARNING(f"    rebuild {run['id']} failed: {run['error']}"))
 
     def _streams(self, options: dict[str, Any]) -> None:
         store = event_store()
@@ -155,15 +163,18 @@ class Command(BaseCommand):
                 )
 
     def _rebuild(self, options: dict[str, Any]) -> None:
-        run = request_rebuild(
+        run, is_new = request_rebuild(
             options["projection"], requested_by="command line", reason=options["reason"]
         )
+        name = f"Rebuild {run.pk} of {run.projection}"
+        if not is_new:
+            asked = f"{run.requested_by or 'somebody'} at {run.requested_at:%Y-%m-%d %H:%M:%S}"
+            self.stdout.write(f"{name} is open already ({run.status}), asked for by {asked}.")
+        elif not options["now"]:
+            self.stdout.write(f"{name} is requested; a worker does it.")
         if not options["now"]:
-            self.stdout.write(
-                f"Rebuild {run.pk} of {run.projection} is requested; a worker does it."
-            )
             return
-        done = rebuild(event_store(), run)
+        done = rebuild_here(run)
         self.stdout.write(
             self.style.SUCCESS(f"Rebuilt {done.projection} from {done.events} events.")
         )

@@ -1,4 +1,4 @@
-"""One stored event as text for people."""
+"""Stored documents, events and errors as text for people."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from django.utils.html import format_html
 from django.utils.translation import gettext as translate
 
+from whizbang.drivers.serializers.base import Serializer
 from whizbang.drivers.stores.base import StoredRow
 from whizbang.exceptions import WhizbangError
 from whizbang.messages.base import MessageInfo
@@ -50,8 +52,9 @@ def show_event(store: EventStore, row: StoredRow, *, most: int | None = None) ->
 
     Documents are cut after `most` characters.
     """
-    data = _show(store, row.payload, most)
-    metadata = _show(store, row.metadata, most)
+    serializer = store.serializer
+    data = show_document(serializer, row.payload, most=most)
+    metadata = show_document(serializer, row.metadata, most=most)
     try:
         events = store.decode_events(row)
     except WhizbangError as exc:
@@ -60,7 +63,8 @@ def show_event(store: EventStore, row: StoredRow, *, most: int | None = None) ->
         return ShownEvent(row, data, metadata)
     readings = tuple(
         ShownReading(
-            type(event).__whizbang__.type_name, _show(store, store.serializer.encode(event), most)
+            type(event).__whizbang__.type_name,
+            show_document(serializer, serializer.encode(event), most=most),
         )
         for event in events
     )
@@ -72,9 +76,12 @@ def _is_as_stored(event: Any, row: StoredRow) -> bool:
     return info.type_name == row.type and info.schema == row.schema
 
 
-def _show(store: EventStore, document: Any, most: int | None) -> ShownDocument:
+def show_document(
+    serializer: Serializer, document: Any, *, most: int | None = None
+) -> ShownDocument:
+    """A stored document as indented JSON; one that cannot be read as it is, with the error."""
     try:
-        plain = store.serializer.decode_plain(document)
+        plain = serializer.decode_plain(document)
         text = json.dumps(plain, indent=2, ensure_ascii=False, default=str)
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as exc:
         text = translate("This cannot be read (%(error)s): %(stored)s") % {
@@ -83,4 +90,13 @@ def _show(store: EventStore, document: Any, most: int | None) -> ShownDocument:
         }
     return ShownDocument(
         text if most is None else text[:most], most is not None and len(text) > most
+    )
+
+
+def show_text(text: str, *, label: str) -> str:
+    """Text with its line breaks, escaped, in a box that scrolls, also by keyboard."""
+    if not text:
+        return "–"
+    return format_html(
+        '<pre class="wb-text" tabindex="0" role="region" aria-label="{}">{}</pre>', label, text
     )
