@@ -116,5 +116,5 @@ def is_index_of(column: str, plan: str) -> bool:
     if connection.vendor == "sqlite":
         return f"({column}>? AND {column}<?)" in plan
     if connection.vendor == "mysql":
-        return "'range'" in plan or "'const'" in plan
+        return any(f"'{access}'" in plan for access in ("range", "const", "index_merge"))
     return f"(({column})::text ~>=~" in plan
