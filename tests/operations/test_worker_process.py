@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -99,9 +100,21 @@ def test_frozen_worker_is_replaced_and_cannot_write(child_environment: dict[str,
 
 def _is_handler_in_its_transaction() -> bool:
     with connection.cursor() as cursor:
+        if connection.vendor == "mysql":
+            return _has_uncommitted_rows(cursor)
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
             " AND state LIKE 'idle in transaction%%' AND query LIKE %s",
             [f"%{Heard._meta.db_table}%"],
         )
         return bool(cursor.fetchone()[0])
+
+
+def _has_uncommitted_rows(cursor: Any) -> bool:
+    """By a dirty read, which PostgreSQL does not have."""
+    counts = []
+    for level in ("READ UNCOMMITTED", "READ COMMITTED"):
+        cursor.execute(f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
+        cursor.execute(f"SELECT count(*) FROM {Heard._meta.db_table}")
+        counts.append(cursor.fetchone()[0])
+    return counts[0] > counts[1]
