@@ -91,7 +91,8 @@ def test_search_of_a_few_streams_reads_indexes_of_name_and_id_only(
         for column in ("name", "aggregate_id"):
             assert is_index_of(column, plan), (sql, plan)
         assert "Seq Scan" not in plan
-        assert "whizbang_stream_category" not in plan
+        if connection.vendor != "mysql":  # which names indexes that it does not use, too
+            assert "whizbang_stream_category" not in plan
 
 
 @pytest.mark.requires_sqlite

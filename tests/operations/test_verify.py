@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 import whizbang
+from tests.raw_events import insert_raw
 from tests.shop.aggregates import Order
 from tests.shop.messages import NOON, HappenedElsewhere, OrderGone, OrderNoted, OrderOpened
 from whizbang import Aggregate, applies
@@ -30,20 +31,6 @@ pytestmark = pytest.mark.django_db
 def append(stream: str, *texts: str) -> None:
     events = [OrderNoted(order_id="1", text=text) for text in texts]
     event_store().append(stream, events)
-
-
-def insert(stream: str, version: int, **columns: Any) -> StoredEvent:
-    identity = "018f0000-0000-7000-8000-000000000000"
-    facts = {
-        "type": "shop.OrderNoted",
-        "schema": 1,
-        "slice": 0,
-        "payload": {"order_id": "1", "text": "raw"},
-        "metadata": {"message_id": identity, "correlation_id": identity},
-        "occurred_at": NOON,
-        "recorded_at": NOON,
-    }
-    return StoredEvent.objects.create(stream=stream, version=version, **facts | columns)
 
 
 def kinds(report: Any) -> dict[str, int]:
@@ -74,10 +61,10 @@ def test_whole_history_has_no_findings() -> None:
 
 def test_what_does_not_decode_is_named_with_its_first_event() -> None:
     append("shop.Order-1", "fine")
-    insert("shop.Order-1", 2, type="shop.NeverDefined")
-    bad = insert("shop.Order-2", 1, payload={"order_id": "1"})
-    insert("shop.Order-2", 2, payload={"order_id": "1"})
-    insert("shop.Order-3", 1, metadata={})
+    insert_raw("shop.Order-1", 2, type="shop.NeverDefined")
+    bad = insert_raw("shop.Order-2", 1, payload={"order_id": "1"})
+    insert_raw("shop.Order-2", 2, payload={"order_id": "1"})
+    insert_raw("shop.Order-3", 1, metadata={})
     report = verify_history()
     assert kinds(report) == {"unknown type": 1, "payload": 2, "metadata": 1}
     assert report.problems == 4
@@ -87,7 +74,7 @@ def test_what_does_not_decode_is_named_with_its_first_event() -> None:
 
 
 def test_upcaster_that_fails_is_found() -> None:
-    insert("shop.Order-1", 1, type="shop.OrderOpened", payload=[])  # not what it expects
+    insert_raw("shop.Order-1", 1, type="shop.OrderOpened", payload=[])  # not what it expects
     assert kinds(verify_history()) == {"payload": 1}
 
 
@@ -109,7 +96,7 @@ def test_event_that_no_longer_applies_is_found(isolated_registry: None) -> None:
 def test_sample_covers_every_type_and_can_be_repeated() -> None:
     for number in range(30):
         append(f"shop.Order-{number}", "a")
-    insert("shop.Odd-1", 1, type="shop.NeverDefined")
+    insert_raw("shop.Odd-1", 1, type="shop.NeverDefined")
     drain()
     assert EventType.objects.count() == 2
     report = verify_history(sample=3)
@@ -120,8 +107,8 @@ def test_sample_covers_every_type_and_can_be_repeated() -> None:
 
 
 def test_types_are_decoded_alone() -> None:
-    insert("shop.Order-1", 1, type="shop.NeverDefined")
-    insert("shop.Order-1", 2, payload={})
+    insert_raw("shop.Order-1", 1, type="shop.NeverDefined")
+    insert_raw("shop.Order-1", 2, payload={})
     report = verify_history(types=["shop.OrderNoted"])
     assert (report.events, report.aggregates, kinds(report)) == (1, 0, {"payload": 1})
     with pytest.raises(whizbang.UnknownMessageType):
@@ -133,7 +120,7 @@ def test_command_says_what_is_wrong_and_exits_with_1() -> None:
     out, error = verify("history")
     assert "1 events in 1 streams, 1 folded: no problems" in out
     assert error == ""
-    insert("shop.Order-2", 1, type="shop.NeverDefined")
+    insert_raw("shop.Order-2", 1, type="shop.NeverDefined")
     out, error = verify("history")
     assert "shop.NeverDefined schema 1" in out
     assert "shop.Order-2 version 1" in out
@@ -171,13 +158,13 @@ def test_hole_in_a_stream_is_found(three_streams: None) -> None:
 
 
 def test_stream_that_does_not_begin_at_1_is_found() -> None:
-    insert("shop.Order-9", 2)
+    insert_raw("shop.Order-9", 2)
     assert kinds(verify_integrity()) == {"hole": 1}
 
 
 def test_positions_that_fall_are_found() -> None:
-    insert("shop.Order-9", 2)
-    insert("shop.Order-9", 1)
+    insert_raw("shop.Order-9", 2)
+    insert_raw("shop.Order-9", 1)
     assert kinds(verify_integrity()) == {"order": 1}
 
 

@@ -11,31 +11,21 @@ from django.test import Client
 from django.urls import reverse
 
 import whizbang
+from tests.raw_events import append_raw
 from tests.shop.messages import NOON
 from whizbang import Aggregate, Context, Event, Projection, applies, on, retire, subscribes, upcasts
 from whizbang.checks import check_messages
-from whizbang.models import ParkedStream, StoredEvent
+from whizbang.models import ParkedStream
 from whizbang.operations.verify_history import verify_history
 from whizbang.store.event_store import event_store
 from whizbang.testing import drain
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("isolated_registry")]
 STREAM = "shop.House-1"
-IDENTITY = "018f0000-0000-7000-8000-000000000000"
 
 
-def insert(version: int, type: str, schema: int = 1, stream: str = STREAM, **payload: Any) -> None:
-    StoredEvent.objects.create(
-        stream=stream,
-        version=version,
-        type=type,
-        schema=schema,
-        slice=0,
-        payload=payload,
-        metadata={"message_id": IDENTITY, "correlation_id": IDENTITY},
-        occurred_at=NOON,
-        recorded_at=NOON,
-    )
+def insert(version: int, type: str, schema: int = 1, **payload: Any) -> None:
+    append_raw(STREAM, type, payload, version=version, schema=schema)
 
 
 class Declared:
