@@ -170,17 +170,25 @@ class UnitOfWork:
             aggregate._apply(event)
             aggregate._pending.append(event)
 
-    def commit(self) -> list[PlacedEvent]:
-        """Append everything with one statement, run inline subscribers, then inline projections."""
-        placed: list[PlacedEvent] = []
+    def commit(self, appended: Sequence[PlacedEvent] = ()) -> list[PlacedEvent]:
+        """Append everything with one statement, run inline subscribers, then inline projections.
+
+        Both get `appended` too: events that were appended in this transaction by other means.
+        """
+        placed = list(appended)
+        if placed:
+            self._react(placed)
         while self.pending:
             batch = self.flush()
             placed.extend(batch)
-            for wants, react in reactions:
-                self._call(wants, react, batch)
+            self._react(batch)
         for wants, finish in finishers:
             self._call(wants, finish, placed)
         return placed
+
+    def _react(self, batch: Sequence[PlacedEvent]) -> None:
+        for wants, react in reactions:
+            self._call(wants, react, batch)
 
     def _call(self, wants: Wants, reaction: Reaction, placed: Sequence[PlacedEvent]) -> None:
         wanted = [item.recorded() for item in placed if wants(type(item.event))]
@@ -219,23 +227,21 @@ class UnitOfWork:
         # A loaded aggregate says where its stream must be, also for events recorded without it.
         aggregate = self.aggregates.get(stream)
         expected = self.expected.get(stream, ANY) if aggregate is None else aggregate.version
-        encode = self.store.serializer.encode
         slice_number = slice_of(stream)
-        rows = []
-        for entry in group:
-            info = type(entry.event).__whizbang__
-            meta = entry.envelope.metadata
-            rows.append(
-                NewRow(
-                    meta.type,
-                    info.schema,
-                    slice_number,
-                    entry.payload,
-                    encode(WireMetadata.of(meta)),
-                    meta.occurred_at,
-                )
-            )
+        rows = [self.row_of(entry, slice_number) for entry in group]
         return RowsOfStream(stream, expected, rows, aggregate is not None)
+
+    def row_of(self, entry: PendingEvent, slice_number: int) -> NewRow:
+        """An event as the driver takes it."""
+        meta = entry.envelope.metadata
+        return NewRow(
+            meta.type,
+            type(entry.event).__whizbang__.schema,
+            slice_number,
+            entry.payload,
+            self.store.serializer.encode(WireMetadata.of(meta)),
+            meta.occurred_at,
+        )
 
 
 def _check_owned(event: Event) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -53,6 +53,17 @@ class StreamAppend(NamedTuple):
     expected: Expected = ANY
 
 
+class ImportedEvent(NamedTuple):
+    """An event for `import_events`; without a version it follows what its stream has."""
+
+    stream: str
+    event: Event
+    version: int | None = None
+    occurred_at: datetime | None = None
+    user: Any = None
+    message_id: Any = None
+
+
 class EventStore:
     """The log of one store: streams with versions inside one global order."""
 
@@ -89,6 +100,23 @@ class EventStore:
         from whizbang.domain.direct_append import append_directly
 
         return append_directly(self, list(appends), occurred_at=occurred_at, user=user)
+
+    def import_events(
+        self,
+        events: Iterable[ImportedEvent | tuple[Any, ...]],
+        *,
+        on_stored: Callable[[int], None] | None = None,
+    ) -> int:
+        """Append very many events of any streams in the order given; gives their number.
+
+        Takes `ImportedEvent`s, or tuples that begin like one: (stream, event, version, occurred_at).
+        Runs in bounded memory, chunk by chunk, each in a transaction of its own (or all in the
+        caller's); `on_stored` is told the number so far after each. An error leaves earlier chunks
+        stored. Raises `ConcurrencyError` when a version that is given is not its stream's next.
+        """
+        from whizbang.domain.bulk_import import import_directly
+
+        return import_directly(self, events, on_stored=on_stored)
 
     def read_stream(
         self,

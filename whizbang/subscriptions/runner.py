@@ -20,6 +20,7 @@ from whizbang.subscriptions.parking import park, park_again, parked_streams
 logger = logging.getLogger(__name__)
 _IDLE_CHECKPOINT_SECONDS = 1.0
 _MOST_PASSING_FAILURES = 20
+_NO_END = 2**63 - 1
 
 
 class StaleLease(WhizbangError):
@@ -61,6 +62,16 @@ class SubscriptionRunner:
                 f"Subscription {row.name!r} stands at position {row.position} of another store (it was "
                 "restored or replaced): rebuild it, or delete its row to begin anew."
             )
+        if row.position and not self._has_event_from(row.position):
+            raise StoreReplaced(
+                f"Subscription {row.name!r} stands at position {row.position}, beyond the end of the log "
+                "(an older backup was restored?): rebuild it, or delete its row to begin anew."
+            )
+
+    def _has_event_from(self, position: int) -> bool:
+        driver = self.definition.store.driver
+        rows = driver.read_log(after=position - 1, until=_NO_END, limit=1)
+        return next(iter(rows), None) is not None
 
     def refresh(self) -> None:
         """Read the state again: an operator may have paused it, a rebuild may have moved it."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from whizbang.drivers.stores.base import StoredRow
 from whizbang.drivers.stores.postgres import PostgresStore
 from whizbang.drivers.stores.postgres_tail import Horizon, PostgresTail, read_holders
+
+# Between two steps in the wrong order; without it chance decides how soon the fault shows.
+PAUSE_SECONDS = 0.005
 
 TABLE_HOLDERS = """
     SELECT virtualtransaction FROM pg_locks
@@ -46,6 +50,7 @@ class HoldersFirstTail(PostgresTail):
 
     def read(self, *, limit: int) -> list[StoredRow]:
         self._holders = read_holders(self._store.connection)
+        time.sleep(PAUSE_SECONDS)
         return super().read(limit=limit)
 
     def _look(self, *, seen: int) -> bool:
@@ -59,6 +64,7 @@ class NoSecondReadTail(PostgresTail):
         self._notice_new_connection()
         rows = self._store.read_after(self._mark, limit=limit)
         settled = self._count_settled(rows)
+        time.sleep(PAUSE_SECONDS)
         if settled < len(rows) and self._look(seen=rows[-1].position):
             settled = self._count_settled(rows)
         if settled:

@@ -65,6 +65,14 @@ class RowsOfStream(NamedTuple):
     is_expected_read: bool = False  # the expected version was read from committed data
 
 
+class ImportRow(NamedTuple):
+    """One event of a bulk import; without a version it follows what the stream has."""
+
+    stream: str
+    version: int | None
+    row: NewRow
+
+
 class Placed(NamedTuple):
     """Where one appended event landed."""
 
@@ -131,6 +139,18 @@ class EventStoreDriver(ABC):
         order, so that two writers cannot deadlock. Raises `ConcurrencyError` when a stream is not
         where `expected` says; in a transaction that cannot go on afterwards, it is marked for rollback.
         """
+
+    def import_rows(self, rows: Sequence[ImportRow], *, tell_places: bool) -> list[Placed]:
+        """Append events of any streams in the order given, in the caller's open transaction.
+
+        Gives their places if `tell_places`, else an empty list, which may be much quicker. Raises
+        `ConcurrencyError` when a version that is given is not the next of its stream.
+        """
+        places: list[Placed] = []
+        for item in rows:
+            expected = ANY if item.version is None else item.version - 1
+            places.extend(self.append([RowsOfStream(item.stream, expected, [item.row])])[0])
+        return places
 
     @abstractmethod
     def read_stream(

@@ -18,7 +18,14 @@ from psycopg.types.string import ByteaBinaryLoader
 
 from whizbang.drivers.errors import naming_missing_tables
 from whizbang.drivers.execution import PostgresExecutor
-from whizbang.drivers.stores.base import LogTail, NewRow, Placed, RowsOfStream, StoredRow
+from whizbang.drivers.stores.base import (
+    ImportRow,
+    LogTail,
+    NewRow,
+    Placed,
+    RowsOfStream,
+    StoredRow,
+)
 from whizbang.drivers.stores.postgres_tail import Horizon, PostgresTail
 from whizbang.drivers.stores.relational import RelationalStore
 from whizbang.drivers.stores.statements import load_statement
@@ -78,6 +85,23 @@ class PostgresStore(RelationalStore):
             ]
             for item in ordered
         }
+
+    def _import(
+        self, rows: Sequence[ImportRow], bases: dict[str, int], *, tell_places: bool
+    ) -> list[Placed]:
+        if tell_places:
+            return super()._import(rows, bases, tell_places=True)
+        reached = dict(bases)
+        connection = self.connection
+        connection.validate_no_broken_transaction()
+        with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+            recorded_at = cursor.execute("SELECT clock_timestamp()::text").fetchone()[0]  # type: ignore[index]
+            # Positions are the column's default, drawn row by row: readers see an open writer.
+            with cursor.copy(load_statement(self.vendor, "copy_events").encode()) as copy:
+                for stream, _, row in rows:
+                    reached[stream] = version = reached[stream] + 1
+                    copy.write_row((stream, version, *_texts_of(row), recorded_at))
+        return []
 
     def _insert_one(self, item: RowsOfStream, version: int) -> list[tuple[int, datetime]]:
         row = item.rows[0]
@@ -230,6 +254,17 @@ def _batch_parameters(rows: Sequence[tuple[str, int, NewRow]]) -> dict[str, list
         "metadatas": [row.metadata.decode() for _, _, row in rows],
         "occurred_ats": [row.occurred_at for _, _, row in rows],
     }
+
+
+def _texts_of(row: NewRow) -> tuple[Any, ...]:
+    return (
+        row.type,
+        row.schema,
+        row.slice,
+        row.payload.decode(),
+        row.metadata.decode(),
+        row.occurred_at,
+    )
 
 
 def _load_quickly(cursor: AdaptContext) -> None:

@@ -6,20 +6,25 @@ import random
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django.db import DatabaseError, IntegrityError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from whizbang.drivers.errors import naming_missing_tables
 from whizbang.drivers.stores.base import (
+    ANY,
     NO_FILTER,
     STREAM_EXISTS,
     EventStoreDriver,
     Expectation,
+    Expected,
+    ImportRow,
     LogFilter,
+    NewRow,
     Placed,
     RowsOfStream,
     StateRow,
@@ -111,6 +116,32 @@ class RelationalStore(EventStoreDriver):
         # An exact version cannot be retried here, so it decides when there are several.
         worst = next((s for s in moved if not isinstance(s.expected, Expectation)), moved[0])
         return ConcurrencyError(worst.stream, worst.expected, versions[worst.stream])
+
+    def import_rows(self, rows: Sequence[ImportRow], *, tell_places: bool) -> list[Placed]:
+        with naming_missing_tables(self.using):
+            streams = _streams_of(rows, self._versions(list({item.stream for item in rows})))
+            bases = {item.stream: item.base for item in streams.values()}
+            whole = [RowsOfStream(s.stream, s.expected, s.rows) for s in streams.values()]
+            try:
+                return self._import(rows, bases, tell_places=tell_places)
+            except (IntegrityError, OperationalError) as exc:
+                conflict = self._as_conflict(exc, whole, bases)
+                if conflict is None:
+                    raise
+                raise conflict from exc
+
+    def _import(
+        self, rows: Sequence[ImportRow], bases: dict[str, int], *, tell_places: bool
+    ) -> list[Placed]:
+        """Write rows in their order, above their bases, by few statements."""
+        reached = dict(bases)
+        places: list[Placed] = []
+        for part in _parts_without_return(rows):
+            placed = self._insert(part, reached)
+            for item in part:
+                places.extend(placed[item.stream])
+                reached[item.stream] += len(item.rows)
+        return places
 
     @abstractmethod
     def _insert(
@@ -310,6 +341,48 @@ def _base_of(item: RowsOfStream, current: int | None) -> int:
     if current is not None and current != item.expected:
         raise ConcurrencyError(item.stream, item.expected, current)
     return item.expected
+
+
+@dataclass(slots=True)
+class _Imported:
+    """What an import holds for one stream: where it is, and what is expected and written."""
+
+    stream: str
+    base: int
+    expected: Expected
+    rows: list[NewRow]
+
+
+def _streams_of(rows: Sequence[ImportRow], versions: dict[str, int]) -> dict[str, _Imported]:
+    """Rows by stream, in order. Raises ConcurrencyError for a version that is not the next."""
+    found: dict[str, _Imported] = {}
+    for item in rows:
+        stream = found.get(item.stream)
+        if stream is None:
+            base = versions[item.stream]
+            expected = ANY if item.version is None else item.version - 1
+            stream = found[item.stream] = _Imported(item.stream, base, expected, [])
+        reached = stream.base + len(stream.rows)
+        if item.version is not None and item.version != reached + 1:
+            raise ConcurrencyError(item.stream, item.version - 1, reached)
+        stream.rows.append(item.row)
+    return found
+
+
+def _parts_without_return(rows: Sequence[ImportRow]) -> Iterator[list[RowsOfStream]]:
+    """Parts in which the rows of each stream stand together, so that one insert keeps the order."""
+    part: dict[str, RowsOfStream] = {}
+    last: str | None = None
+    for item in rows:
+        if item.stream != last and item.stream in part:
+            yield list(part.values())
+            part = {}
+        if item.stream not in part:
+            part[item.stream] = RowsOfStream(item.stream, ANY, [])
+        cast("list[NewRow]", part[item.stream].rows).append(item.row)
+        last = item.stream
+    if part:
+        yield list(part.values())
 
 
 def _is_lost_race(exc: ConcurrencyError) -> bool:

@@ -1,0 +1,109 @@
+"""Appending very many events, chunk by chunk."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from django.db import connections, transaction
+
+from whizbang.domain.unit_of_work import (
+    PendingEvent,
+    PlacedEvent,
+    UnitOfWork,
+    finishers,
+    reactions,
+)
+from whizbang.drivers.stores.base import Expectation, ImportRow
+from whizbang.exceptions import ConcurrencyError
+from whizbang.messages.envelope import envelope
+from whizbang.store.event_store import EventStore, ImportedEvent
+from whizbang.store.slices import slice_of
+
+CHUNK_EVENTS = 2000
+CHUNK_BYTES = 4 * 1024 * 1024  # of payloads: what a chunk holds in memory
+_MOST_ATTEMPTS = 20
+
+Chunk = list[tuple[int | None, PendingEvent]]  # given version and event
+
+
+def import_directly(
+    store: EventStore,
+    events: Iterable[ImportedEvent | tuple[object, ...]],
+    *,
+    on_stored: Callable[[int], None] | None,
+) -> int:
+    """Append events in their order, a transaction a chunk; gives their number."""
+    stored = 0
+    for chunk in _chunks(store, events):
+        _store_with_retries(store, chunk)
+        stored += len(chunk)
+        if on_stored is not None:
+            on_stored(stored)
+    return stored
+
+
+def _chunks(
+    store: EventStore, events: Iterable[ImportedEvent | tuple[object, ...]]
+) -> Iterator[Chunk]:
+    unit, versions, size = UnitOfWork(store.alias), list[int | None](), 0
+    for item in events:
+        imported = item if isinstance(item, ImportedEvent) else ImportedEvent(*item)  # type: ignore[arg-type]
+        versions.append(imported.version)
+        unit.add(
+            imported.stream,
+            envelope(
+                imported.event,
+                message_id=imported.message_id,
+                occurred_at=imported.occurred_at,
+                user=imported.user,
+            ),
+        )
+        size += len(unit.pending[-1].payload)
+        if len(versions) >= CHUNK_EVENTS or size >= CHUNK_BYTES:
+            yield list(zip(versions, unit.pending, strict=True))
+            unit, versions, size = UnitOfWork(store.alias), [], 0
+    if versions:
+        yield list(zip(versions, unit.pending, strict=True))
+
+
+def _store_with_retries(store: EventStore, chunk: Chunk) -> None:
+    """Other writers may come first where no version is given; in the caller's transaction only it can retry."""
+    attempts = 1 if connections[store.using].in_atomic_block else _MOST_ATTEMPTS
+    for attempt in range(1, attempts):
+        try:
+            return _store(store, chunk)
+        except ConcurrencyError as exc:
+            if not isinstance(exc.expected, Expectation):
+                raise
+        time.sleep(random.uniform(0, 0.002 * attempt))
+    return _store(store, chunk)
+
+
+def _store(store: EventStore, chunk: Chunk) -> None:
+    from whizbang.messaging.queue import store_messages
+
+    unit = UnitOfWork(store.alias)
+    rows = [
+        ImportRow(entry.stream, version, unit.row_of(entry, slice_of(entry.stream)))
+        for version, entry in chunk
+    ]
+    entries = [entry for _, entry in chunk]
+    is_watched = _is_watched(entries)
+    with transaction.atomic(using=store.using, savepoint=False):
+        places = store.driver.import_rows(rows, tell_places=is_watched)
+        if is_watched:
+            unit.commit(
+                [
+                    PlacedEvent(entry.event, entry.envelope, entry.stream, place)
+                    for entry, place in zip(entries, places, strict=True)
+                ]
+            )
+            store_messages(unit.messages, using=store.using)
+
+
+def _is_watched(entries: Sequence[PendingEvent]) -> bool:
+    """Does anything inline want one of these events, so that their places must be known?"""
+    types = {type(entry.event) for entry in entries}
+    return any(wants(cls) for wants, _ in (*reactions, *finishers) for cls in types)
