@@ -18,12 +18,13 @@ INSERT INTO {BARE_TABLE} ({_COLUMNS})
 VALUES (%s, %s, %s, %s, %s, %s::jsonb, %s::jsonb, %s, clock_timestamp())
 RETURNING position
 """
+# Arrays in the binary format: as text, quoting them would take longer than storing them.
 MANY = f"""
 INSERT INTO {BARE_TABLE} ({_COLUMNS})
 SELECT stream, version, type, schema, slice, payload::jsonb, metadata::jsonb, occurred_at, clock_timestamp()
 FROM unnest(
-    %s::text[], %s::integer[], %s::text[], %s::smallint[], %s::smallint[], %s::text[], %s::text[],
-    %s::timestamptz[]
+    %b::text[], %b::integer[], %b::text[], %b::smallint[], %b::smallint[], %b::text[], %b::text[],
+    %b::timestamptz[]
 ) AS n (stream, version, type, schema, slice, payload, metadata, occurred_at)
 RETURNING position
 """
