@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from statistics import median, quantiles
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 # Does `count` operations and returns the seconds they took, without its own preparations.
 Run = Callable[[int], float]
@@ -43,18 +45,29 @@ class Series:
     @property
     def spread_percent(self) -> float:
         """Distance between the quartiles, in percent of the median."""
-        if len(self.seconds) < 2:
-            return 0.0
-        low, _, high = quantiles(self.seconds, n=4, method="inclusive")
-        return 100 * (high - low) / self.median_seconds
+        return _spread_percent(self.seconds)
 
     def times(self, other: Series) -> float:
         """How many times as long as `other` this takes."""
-        return median(mine / its for mine, its in zip(self.seconds, other.seconds, strict=True))
+        return median(self._ratios(other))
+
+    def spread_of_times(self, other: Series) -> float:
+        """The spread of the rounds' own ratios, in percent of `times`."""
+        return _spread_percent(self._ratios(other))
 
     def minus(self, other: Series) -> float:
         """How many seconds longer than `other` this takes."""
         return median(mine - its for mine, its in zip(self.seconds, other.seconds, strict=True))
+
+    def _ratios(self, other: Series) -> list[float]:
+        return [mine / its for mine, its in zip(self.seconds, other.seconds, strict=True)]
+
+
+def _spread_percent(values: Sequence[float]) -> float:
+    if len(values) < 2:
+        return 0.0
+    low, _, high = quantiles(values, n=4, method="inclusive")
+    return 100 * (high - low) / median(values)
 
 
 def time_calls(call: Callable[[Any], object], argument: Any, count: int) -> float:
@@ -88,7 +101,7 @@ def measure_round(contestant: Contestant, count: int) -> float:
         return contestant.run(count) / count
 
 
-def interleave(contestants: Sequence[Contestant], rounds: int) -> Iterable[Contestant]:
+def interleave(contestants: Sequence[T], rounds: int) -> Iterable[T]:
     """Every contestant once a round, each round starting with the next one."""
     for number in range(rounds):
         start = number % len(contestants)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from benchmarks.app.messages import CartOpened, ItemAdded
+from benchmarks.app.messages import CartOpened, ItemAdded, NoteTaken
 from whizbang import Aggregate, Rejected, applies
 
 MAX_QUANTITY = 1_000
@@ -31,3 +31,13 @@ class Cart(Aggregate):
     def _added(self, event: ItemAdded) -> None:
         self.quantity += event.quantity
         self.total += event.amount
+
+
+class Notebook(Aggregate):
+    """As plain as an aggregate can be, so that loading one measures the store."""
+
+    notes: int = 0
+
+    @applies(NoteTaken)
+    def _taken(self, event: NoteTaken) -> None:
+        self.notes += 1

@@ -48,3 +48,11 @@ class ItemAdded(Event):
     sku: str
     quantity: int
     amount: Decimal
+
+
+class NoteTaken(Event):
+    """What `append` writes and `read` reads."""
+
+    notebook_id: str
+    number: int
+    text: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,10 +47,10 @@ def names_in(report: dict[str, Any], table: str) -> list[str]:
     return [figure["name"] for figure in report["figures"] if figure["table"] == table]
 
 
-def available_databases() -> list[str]:
-    found = [vendor for vendor in databases.VENDORS if databases.is_available(vendor)]
+def available_databases(vendors: Sequence[str] = databases.VENDORS) -> list[str]:
+    found = [vendor for vendor in vendors if databases.is_available(vendor)]
     if must_answer():
-        assert found == list(databases.VENDORS)
+        assert found == list(vendors)
     return found
 
 
@@ -57,14 +58,17 @@ def test_without_a_name_all_benchmarks_are_listed() -> None:
     done = run_benchmarks()
 
     assert done.returncode == 0
-    assert all(name in done.stdout for name in ("dispatch", "command", "cdnow"))
+    assert all(name in done.stdout for name in ("dispatch", "command", "append", "read", "cdnow"))
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     done = run_benchmarks("dispach")
 
     assert done.returncode == 2
-    assert "no benchmark 'dispach'; choose one of: dispatch, command, cdnow" in done.stderr
+    assert (
+        "no benchmark 'dispach'; choose one of: dispatch, command, append, read, cdnow"
+        in done.stderr
+    )
 
 
 def test_dispatch_reports_the_pipeline_and_what_it_is_compared_with() -> None:
@@ -98,6 +102,51 @@ def test_command_reports_all_forms_and_sends_no_more_statements_than_the_raw_one
             if figure["table"] == table
         )
         assert ours <= raw
+
+
+def test_append_reports_every_form_beside_the_bare_one_and_a_goal_for_each_pair() -> None:
+    report = run_smoke("append")
+
+    assert_has_shape_of_report(report, "append")
+    goals = {goal["name"] for goal in report["goals"]}
+    bare = {"sqlite": "bare insert", "postgresql": "bare insert"}
+    for vendor in available_databases(databases.STORE_VENDORS):
+        other = bare.get(vendor, "bare counter row and insert")
+        assert {"store.append", other} <= set(names_in(report, f"append, {vendor}, 1 writer"))
+        assert f"store.append over {other}, {vendor}, 1 writer" in goals
+
+
+def test_append_runs_several_writers_batches_the_import_and_a_follower() -> None:
+    report = run_smoke("append")
+    if "postgresql" not in available_databases():
+        pytest.skip("PostgreSQL does not answer")
+
+    tables = {figure["table"] for figure in report["figures"]}
+    titles = ("2 writers", *(f"batches of {n}" for n in (10, 100, 1000)), "bulk import")
+    assert tables >= {f"append, postgresql, {title}" for title in titles}
+    assert len(names_in(report, "append, postgresql, at half the rate")) == 2
+
+
+@pytest.mark.parametrize("name", ["append", "read"])
+def test_the_store_is_measured_beside_its_peer_or_the_report_says_what_is_missing(
+    name: str,
+) -> None:
+    report = run_smoke(name)
+    if "postgresql" not in available_databases():
+        pytest.skip("PostgreSQL does not answer")
+
+    measured = {figure["name"] for figure in report["figures"]}
+    assert "eventsourcing" in measured or any("eventsourcing" in n for n in report["notes"])
+
+
+def test_read_reports_the_log_and_loads_of_every_size() -> None:
+    report = run_smoke("read")
+
+    assert_has_shape_of_report(report, "read")
+    for vendor in available_databases(databases.STORE_VENDORS):
+        assert "store.read_all" in names_in(report, f"the whole log, {vendor}")
+        for events in (10, 100, 1000):
+            assert "store.load" in names_in(report, f"an aggregate of {events} events, {vendor}")
 
 
 def test_cdnow_reports_rate_and_memory_of_every_run() -> None:

@@ -13,6 +13,14 @@ def test_a_ratio_is_the_median_of_the_rounds_own_ratios() -> None:
     assert ours.minus(theirs) == 1.0
 
 
+def test_a_ratio_has_a_spread_of_its_own() -> None:
+    # Both are slow in the second round: their times spread, their ratio does not.
+    ours, theirs = Series((2.0, 6.0, 2.0)), Series((1.0, 3.0, 1.0))
+
+    assert ours.spread_of_times(theirs) == 0.0
+    assert ours.spread_percent > 0.0
+
+
 def test_spread_is_the_distance_of_the_quartiles_in_percent() -> None:
     assert Series((1.0, 2.0, 3.0, 4.0, 5.0)).spread_percent == pytest.approx(100 * 2 / 3)
 

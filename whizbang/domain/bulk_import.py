@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 from django.db import connections, transaction
 
@@ -12,8 +12,7 @@ from whizbang.domain.unit_of_work import (
     PendingEvent,
     PlacedEvent,
     UnitOfWork,
-    finishers,
-    reactions,
+    is_watched,
 )
 from whizbang.drivers.stores.base import Expectation, ImportRow
 from whizbang.exceptions import ConcurrencyError
@@ -90,10 +89,10 @@ def _store(store: EventStore, chunk: Chunk) -> None:
         for version, entry in chunk
     ]
     entries = [entry for _, entry in chunk]
-    is_watched = _is_watched(entries)
+    watched = is_watched(entry.event for entry in entries)
     with transaction.atomic(using=store.using, savepoint=False):
-        places = store.driver.import_rows(rows, tell_places=is_watched)
-        if is_watched:
+        places = store.driver.import_rows(rows, tell_places=watched)
+        if watched:
             unit.commit(
                 [
                     PlacedEvent(entry.event, entry.envelope, entry.stream, place)
@@ -101,9 +100,3 @@ def _store(store: EventStore, chunk: Chunk) -> None:
                 ]
             )
             store_messages(unit.messages, using=store.using)
-
-
-def _is_watched(entries: Sequence[PendingEvent]) -> bool:
-    """Does anything inline want one of these events, so that their places must be known?"""
-    types = {type(entry.event) for entry in entries}
-    return any(wants(cls) for wants, _ in (*reactions, *finishers) for cls in types)

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connections, transaction
 
 from whizbang.domain.context import current_context
-from whizbang.domain.unit_of_work import UnitOfWork
+from whizbang.domain.unit_of_work import PlacedEvent, UnitOfWork, is_watched
 from whizbang.drivers.stores.base import Expectation
 from whizbang.exceptions import ConcurrencyError
 from whizbang.messages.envelope import envelope
@@ -41,8 +41,6 @@ def append_directly(
 def _append_once(
     store: EventStore, appends: list[StreamAppend], *, occurred_at: datetime | None, user: Any
 ) -> list[int]:
-    from whizbang.messaging.queue import store_messages
-
     context = current_context.get()
     parent = context.metadata if context is not None else None
     unit = UnitOfWork(store.alias)
@@ -55,8 +53,20 @@ def _append_once(
         for event in item.events:
             own = envelope(event, occurred_at=occurred_at, user=user, parent=parent)
             unit.add(item.stream, own)
-    with transaction.atomic(using=store.using, savepoint=False):
-        placed = unit.commit()
-        store_messages(unit.messages, using=store.using)
+    placed = _commit(unit)
     versions = {item.stream: item.place.version for item in placed}
     return [versions.get(i.stream) or store.driver.stream_version(i.stream) for i in appends]
+
+
+def _commit(unit: UnitOfWork) -> list[PlacedEvent]:
+    """Append what the unit holds, with everything inline, in one transaction."""
+    from whizbang.messaging.queue import store_messages
+
+    using = unit.store.using
+    if connections[using].get_autocommit() and not is_watched(e.event for e in unit.pending):
+        # All or nothing already: BEGIN and COMMIT around it would be two more round trips.
+        return unit.flush()
+    with transaction.atomic(using=using, savepoint=False):
+        placed = unit.commit()
+        store_messages(unit.messages, using=using)
+    return placed

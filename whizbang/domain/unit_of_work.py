@@ -70,6 +70,12 @@ reactions: list[tuple[Wants, Reaction]] = []  # may record more: run until nothi
 finishers: list[tuple[Wants, Reaction]] = []  # run once, last, just before the commit
 
 
+def is_watched(events: Iterable[Event]) -> bool:
+    """Does anything inline want one of these events, so that it has to run in their transaction?"""
+    types = {type(event) for event in events}
+    return any(wants(cls) for wants, _ in (*reactions, *finishers) for cls in types)
+
+
 class UnitOfWork:
     """Aggregates in use (an identity map), events to append and messages to send."""
 

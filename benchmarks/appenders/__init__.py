@@ -1,0 +1,1 @@
+"""Ways to append the same events: the library, the bare driver, and a peer."""
