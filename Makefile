@@ -93,11 +93,14 @@ test-mariadb: $(TEST)/.stamp
 		$(call pytest,$(TEST),mariadb,$(MARIADB_TESTS)); \
 	fi
 
+# What tries the database, the wheel and the benchmarks takes minutes and tells nothing of the Python.
+ON_ONE_PYTHON := scenarios benchmarks packaging drivers/stores/test_model.py store/test_bounded_memory.py
+
 test-versions: $(addprefix test-,$(OTHER_VERSIONS))
 
 test-3.%: .venvs/test-3.%/.stamp
 	@echo "== Tests: $(shell .venvs/test-3.$*/bin/python --version), SQLite"
-	$(call pytest,.venvs/test-3.$*,sqlite)
+	$(call pytest,.venvs/test-3.$*,sqlite,$(addprefix --ignore=tests/,$(ON_ONE_PYTHON)))
 
 soak: $(TEST)/.stamp
 	WHIZBANG_SOAK_SECONDS=$(SOAK_SECONDS) $(call pytest,$(TEST),sqlite,-m soak)
