@@ -22,7 +22,10 @@ MILLION = 1_000_000
 GROWTH_MB = 15  # of a process; ten times the events would be some hundred
 MOST_MB = 200
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc"),
+]
 
 
 def peak_mb(environment: dict[str, str], way: str, count: int) -> int:

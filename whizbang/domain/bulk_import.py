@@ -23,6 +23,7 @@ from whizbang.store.slices import slice_of
 CHUNK_EVENTS = 2000
 CHUNK_BYTES = 4 * 1024 * 1024  # of payloads: what a chunk holds in memory
 _MOST_ATTEMPTS = 20
+_BIG_IMPORT = 10_000  # events
 
 Chunk = list[tuple[int | None, PendingEvent]]  # given version and event
 
@@ -40,6 +41,8 @@ def import_directly(
         stored += len(chunk)
         if on_stored is not None:
             on_stored(stored)
+    if stored >= _BIG_IMPORT:
+        store.driver.refresh_statistics()
     return stored
 
 

@@ -152,6 +152,13 @@ class EventStoreDriver(ABC):
             places.extend(self.append([RowsOfStream(item.stream, expected, [item.row])])[0])
         return places
 
+    def refresh_statistics(self) -> bool:
+        """Called after a big import: a planner that thinks the log is small reads it badly.
+
+        Tells whether there was anything to do.
+        """
+        return False
+
     @abstractmethod
     def read_stream(
         self,
