@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connections, transaction
 
 from whizbang.domain.context import current_context
-from whizbang.domain.unit_of_work import PlacedEvent, UnitOfWork, is_watched
+from whizbang.domain.unit_of_work import UnitOfWork, is_watched
 from whizbang.drivers.stores.base import Expectation
 from whizbang.exceptions import ConcurrencyError
 from whizbang.messages.envelope import envelope
@@ -53,20 +53,20 @@ def _append_once(
         for event in item.events:
             own = envelope(event, occurred_at=occurred_at, user=user, parent=parent)
             unit.add(item.stream, own)
-    placed = _commit(unit)
-    versions = {item.stream: item.place.version for item in placed}
+    versions = _commit(unit)
     return [versions.get(i.stream) or store.driver.stream_version(i.stream) for i in appends]
 
 
-def _commit(unit: UnitOfWork) -> list[PlacedEvent]:
-    """Append what the unit holds, with everything inline, in one transaction."""
+def _commit(unit: UnitOfWork) -> dict[str, int]:
+    """Append what the unit holds, with everything inline, in one transaction; gives the streams' versions."""
     from whizbang.messaging.queue import store_messages
 
     using = unit.store.using
     if connections[using].get_autocommit() and not is_watched(e.event for e in unit.pending):
         # All or nothing already: BEGIN and COMMIT around it would be two more round trips.
-        return unit.flush()
+        stored = unit.store_pending()
+        return {group[-1].stream: places[-1].version for group, places in stored}
     with transaction.atomic(using=using, savepoint=False):
         placed = unit.commit()
         store_messages(unit.messages, using=using)
-    return placed
+    return {item.stream: item.place.version for item in placed}

@@ -203,22 +203,27 @@ class UnitOfWork:
 
     def flush(self) -> list[PlacedEvent]:
         """Append what is pending and give it back with its places, in order of positions."""
+        groups = self.store_pending()
+        placed = [
+            PlacedEvent(entry.event, entry.envelope, entry.stream, place)
+            for group, found in groups
+            for entry, place in zip(group, found, strict=True)
+        ]
+        if len(groups) > 1:
+            placed.sort(key=lambda item: item.place.position)
+        return placed
+
+    def store_pending(self) -> list[tuple[list[PendingEvent], list[Placed]]]:
+        """Append what is pending; gives each stream's events and their places."""
         pending, self.pending = self.pending, []
         groups: dict[str, list[PendingEvent]] = {}
         for entry in pending:
             groups.setdefault(entry.stream, []).append(entry)
         batch = [self._rows_of(stream, group) for stream, group in groups.items()]
         places = self.store.driver.append(batch)
-        placed: list[PlacedEvent] = []
         for group, found in zip(groups.values(), places, strict=True):
             self._settle(self.aggregates.get(group[0].stream), found)
-            placed.extend(
-                PlacedEvent(entry.event, entry.envelope, entry.stream, place)
-                for entry, place in zip(group, found, strict=True)
-            )
-        if len(groups) > 1:
-            placed.sort(key=lambda item: item.place.position)
-        return placed
+        return list(zip(groups.values(), places, strict=True))
 
     def _settle(self, aggregate: Aggregate | None, placed: Sequence[Placed]) -> None:
         """The aggregate stands where its events were appended."""

@@ -49,7 +49,9 @@ class Steps:
     @property
     def schema(self) -> int:
         """The current version of the payload: one above the highest that a step starts from."""
-        return max((*self.upcasters, *self.becomings), default=0) + 1
+        if not self.upcasters and not self.becomings:
+            return 1  # most types, and asked for every event that is written
+        return max(*self.upcasters, *self.becomings, 0) + 1
 
     def upcast(self, data: dict[str, Any], schema: int) -> dict[str, Any] | Iterator[Part]:
         """A payload of `schema` as of today, or the parts that it is read as."""

@@ -7,8 +7,10 @@ from uuid import UUID
 
 import msgspec
 
+# gc=False: nothing in them can refer back, and the collector need not look at one for every event read.
 
-class Metadata(msgspec.Struct, frozen=True, kw_only=True):
+
+class Metadata(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Metadata of a message on its way, or of an event in the store.
 
     The last six fields are set for stored events only; position is its place in the store's order.
@@ -30,7 +32,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     recorded_at: datetime | None = None
 
 
-class WireMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class WireMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The part of the metadata that is stored as a document beside the payload."""
 
     message_id: UUID

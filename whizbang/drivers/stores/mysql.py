@@ -242,5 +242,5 @@ def _to_text(value: datetime) -> str:
 
 
 def _stored(row: tuple[Any, ...]) -> StoredRow:
-    occurred_at, recorded_at = (value.replace(tzinfo=UTC) for value in row[-2:])
-    return StoredRow._make((*row[:-2], occurred_at, recorded_at))
+    occurred_at, recorded_at = row[7].replace(tzinfo=UTC), row[8].replace(tzinfo=UTC)
+    return StoredRow._make((*row[:7], occurred_at, recorded_at))

@@ -249,11 +249,18 @@ class RelationalStore(EventStoreDriver):
         self, *, after: int, until: int, limit: int | None, filter: LogFilter = NO_FILTER
     ) -> Iterator[StoredRow]:
         where, params = self._log_conditions(filter)
-        sql = self._page_sql(["position > %s", "position <= %s", *where], "position")
+        if where:  # else a page that is not full would be looked for up to the end of the log
+            where.append("position <= %s")
+            params.append(until)
+        # Without conditions it is cut here: while PostgreSQL has no statistics of new events, it takes two
+        # bounds for a narrow range, and sorts all that is left for every page.
+        sql = self._page_sql(["position > %s", *where], "position")
         low, left = after, limit
         while left is None or left > 0:
             size = PAGE_ROWS if left is None else min(left, PAGE_ROWS)
-            rows = self._scan(sql, [low, until, *params, size])
+            rows = self._scan(sql, [low, *params, size])
+            if rows and rows[-1].position > until:
+                rows = [row for row in rows if row.position <= until]
             yield from rows
             if len(rows) < size:
                 return

@@ -213,6 +213,15 @@ class StoreContract:
         head = store.settled_head()
         assert len(list(store.read_log(after=0, until=head, limit=2001))) == 2001
 
+    def test_a_log_read_ends_where_it_is_told(self, store: EventStoreDriver) -> None:
+        self.append(store, "s-1", 1200)
+        positions = [row.position for row in self.log(store)]
+        for filter in (LogFilter(), LogFilter(types=["t.A"])):
+            for count in (1, 999, 1000, 1001):
+                until = positions[count - 1]
+                read = list(store.read_log(after=0, until=until, limit=None, filter=filter))
+                assert [row.position for row in read] == positions[:count]
+
     def test_log_reads_by_every_filter(self, store: EventStoreDriver) -> None:
         later = NOON + timedelta(days=1)
         one = self.row(store, "t.A", NOON, 1)
