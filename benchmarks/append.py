@@ -53,7 +53,7 @@ class Size(NamedTuple):
     imported: int = IMPORTED
 
 
-DEFAULT = Size(rounds=10, seconds=0.2)
+DEFAULT = Size(rounds=10, seconds=0.15)
 FULL = Size(rounds=30, seconds=0.6)
 SMOKE = Size(rounds=2, seconds=0.01, writers=(1, 2), imported=50)
 
