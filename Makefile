@@ -3,6 +3,7 @@
 
 PYTHON ?= $(shell .ci/find-python)
 PYTEST_ARGS ?=
+JOBS ?= 2
 DEMO_ARGS ?=
 SOAK_SECONDS ?= 600
 
@@ -34,7 +35,7 @@ help:
 	@echo "make package   the built wheel in a clean environment, in a project made from the README's lines"
 	@echo "make soak      the tests that need minutes under load"
 	@echo "make clean     remove environments, builds and caches"
-	@echo "Variables: PYTHON, PYTEST_ARGS, DEMO_ARGS, SOAK_SECONDS"
+	@echo "Variables: PYTHON, PYTEST_ARGS, JOBS, DEMO_ARGS, SOAK_SECONDS"
 
 # $(call install,environment,python,arguments of pip install)
 define install
@@ -70,18 +71,20 @@ demo: $(DEMO)/.stamp
 
 # $(call pytest,environment,database,more arguments)
 pytest = WHIZBANG_TEST_DB=$(2) $(1)/bin/python -m pytest $(3) $(PYTEST_ARGS)
+# Files are shared out among processes, each with a database of its own: many tests wait for processes.
+spread = $(call pytest,$(1),$(2),-n $(JOBS) --dist loadfile $(3))
 
 test: test-sqlite test-postgres test-mariadb test-versions
 
 test-sqlite: $(TEST)/.stamp
 	@echo "== Tests: $(shell $(TEST)/bin/python --version), SQLite"
-	$(call pytest,$(TEST),sqlite)
+	$(call spread,$(TEST),sqlite)
 
 # With CI=true the run starts in any case, and fails when the server is missing.
 test-postgres: $(TEST)/.stamp
 	@echo "== Tests: $(shell $(TEST)/bin/python --version), PostgreSQL"
 	@if [ "$$CI" = true ] || $(TEST)/bin/python -m tests.services postgres; then \
-		$(call pytest,$(TEST),postgres); \
+		$(call spread,$(TEST),postgres); \
 	fi
 
 # What touches the database; the rest has been seen on the other two.
@@ -90,7 +93,7 @@ MARIADB_TESTS := $(addprefix tests/,admin domain drivers messaging operations pi
 test-mariadb: $(TEST)/.stamp
 	@echo "== Tests: $(shell $(TEST)/bin/python --version), MariaDB"
 	@if [ "$$CI" = true ] || $(TEST)/bin/python -m tests.services mariadb; then \
-		$(call pytest,$(TEST),mariadb,$(MARIADB_TESTS)); \
+		$(call spread,$(TEST),mariadb,$(MARIADB_TESTS)); \
 	fi
 
 # What tries the database, the wheel and the benchmarks takes minutes and tells nothing of the Python.
@@ -100,7 +103,7 @@ test-versions: $(addprefix test-,$(OTHER_VERSIONS))
 
 test-3.%: .venvs/test-3.%/.stamp
 	@echo "== Tests: $(shell .venvs/test-3.$*/bin/python --version), SQLite"
-	$(call pytest,.venvs/test-3.$*,sqlite,$(addprefix --ignore=tests/,$(ON_ONE_PYTHON)))
+	$(call spread,.venvs/test-3.$*,sqlite,$(addprefix --ignore=tests/,$(ON_ONE_PYTHON)))
 
 soak: $(TEST)/.stamp
 	WHIZBANG_SOAK_SECONDS=$(SOAK_SECONDS) $(call pytest,$(TEST),sqlite,-m soak)
