@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -50,7 +49,7 @@ def test_command_line_redrives_by_number_and_by_message_id(letter: DeadLetter, k
     assert not DeadLetter.objects.exists()
 
 
-@pytest.mark.parametrize("id", ["x", "0", str(uuid4())])
+@pytest.mark.parametrize("id", ["x", "0", "018f0000-0000-7000-8000-000000000000"])
 def test_command_line_says_which_dead_letter_it_does_not_find(letter: DeadLetter, id: str) -> None:
     with pytest.raises(CommandError, match=id):
         call_command("whizbang", "redrive", id)
