@@ -6,12 +6,13 @@ be written over. So a table with another one gets its UPDATEs and INSERTs apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Model
 
+from whizbang.drivers.chunks import chunks_of
 from whizbang.drivers.execution import executor_of
 from whizbang.drivers.rows.columns import has_other_unique
 from whizbang.drivers.rows.statements import StatementRows
@@ -24,17 +25,8 @@ _MOST_RIVALS = 5
 class MysqlRows(StatementRows):
     """MariaDB and MySQL: a chunk is one statement with a row constructor a row."""
 
-    def _compile(self) -> None:
-        columns = ", ".join(self._quoted)
-        self._select = f"SELECT {columns} FROM {self._table} WHERE {self._key_column}"
+    def _compile_upsert(self) -> None:
         self.lock_clause = f" ORDER BY {self._key_column} FOR UPDATE"
-        self._insert = self._insert_into(self._written)
-        self._overwritten = [
-            i
-            for i in self._written
-            if self._fields[i] is not self.key and not self._fields[i].primary_key
-        ]
-        self._updates: dict[tuple[int, ...], str] = {}
         self._upserts_apart = has_other_unique(self.model, self.key)
         # MariaDB has no other name for the row that could not be inserted.
         written_over = [f"{self._quoted[i]} = VALUES({self._quoted[i]})" for i in self._overwritten]
@@ -73,7 +65,7 @@ class MysqlRows(StatementRows):
         self._write_rows(self._insert, rows)
 
     def insert_new(self, rows: Sequence[Any]) -> None:
-        columns = [i for i in self._written if not isinstance(self._fields[i], models.AutoField)]
+        columns = self._not_numbered()
         self._write_rows(
             self._insert_into(columns), rows, columns, ending=self._on_duplicate_nothing
         )
@@ -133,15 +125,9 @@ def _placeholders(row: Sequence[Any]) -> list[str]:
     return ["_binary %s" if isinstance(value, bytes) else "%s" for value in row]
 
 
-def _chunks_of(rows: Any) -> Iterator[list[Sequence[Any]]]:
-    chunk: list[Sequence[Any]] = []
-    size = 0
-    for row in rows:
-        needed = sum(len(value) for value in row if isinstance(value, str | bytes))
-        if chunk and (len(chunk) == _CHUNK_ROWS or size + needed > _CHUNK_BYTES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(row)
-        size += needed
-    if chunk:
-        yield chunk
+def _chunks_of(rows: Iterable[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:
+    return chunks_of(rows, size_of=_size_of, most=_CHUNK_ROWS, most_bytes=_CHUNK_BYTES)
+
+
+def _size_of(row: Sequence[Any]) -> int:
+    return sum(len(value) for value in row if isinstance(value, str | bytes))

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.db import models
 from django.db.models import Field, Model
 from django.db.models.base import ModelState
 from django.db.models.signals import post_init, pre_init
 
 from whizbang.drivers.execution import executor_of
 from whizbang.drivers.rows.base import Rows
-from whizbang.drivers.rows.columns import fills_itself, from_database, to_database
+from whizbang.drivers.rows.columns import fills_itself, from_database, numbers_itself, to_database
 
 _CHUNK_ROWS = 1000
 _CHUNK_KEYS = 512  # below the 999 variables of an old SQLite
@@ -49,21 +48,27 @@ class StatementRows(Rows):
         if getattr(field, "generated", False):
             return False
         # The database numbers the rows, unless the number is what they are found by.
-        return field is self.key or not isinstance(field, models.AutoField)
+        return field is self.key or not numbers_itself(field)
 
     def _compile(self) -> None:
         columns = ", ".join(self._quoted)
         self._select = f"SELECT {columns} FROM {self._table} WHERE {self._key_column}"
         self._insert = self._insert_into(self._written)
-        assignments = ", ".join(
-            f"{self._quoted[i]} = excluded.{self._quoted[i]}"
+        self._overwritten = [
+            i
             for i in self._written
             if self._fields[i] is not self.key and not self._fields[i].primary_key
+        ]
+        self._updates: dict[tuple[int, ...], str] = {}
+        self._compile_upsert()
+
+    def _compile_upsert(self) -> None:
+        assignments = ", ".join(
+            f"{self._quoted[i]} = excluded.{self._quoted[i]}" for i in self._overwritten
         )
         action = f"UPDATE SET {assignments}" if assignments else "NOTHING"
         self._conflict = f"ON CONFLICT ({self._key_column})"
         self._upsert = f"{self._insert} {self._conflict} DO {action}"
-        self._updates: dict[tuple[int, ...], str] = {}
 
     def _insert_into(self, columns: Sequence[int]) -> str:
         names = ", ".join(self._quoted[i] for i in columns)
@@ -135,9 +140,12 @@ class StatementRows(Rows):
         self._write(self._insert, rows)
 
     def insert_new(self, rows: Sequence[Any]) -> None:
-        columns = [i for i in self._written if not isinstance(self._fields[i], models.AutoField)]
+        columns = self._not_numbered()
         statement = f"{self._insert_into(columns)} ON CONFLICT DO NOTHING"
         self._write(statement, rows, columns)
+
+    def _not_numbered(self) -> list[int]:
+        return [i for i in self._written if not numbers_itself(self._fields[i])]
 
     def set_columns(self, names: Sequence[str], values: Sequence[tuple[Any, ...]]) -> None:
         columns = tuple(self._names.index(name) for name in names)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from whizbang.drivers.stores.base import LogTail, StoredRow
 from whizbang.drivers.stores.relational import RelationalStore
 
@@ -25,3 +27,15 @@ class CommitOrderTail(LogTail):
 
     def explain(self) -> list[str]:
         return []
+
+
+class CheckedTail(CommitOrderTail):
+    """Asks before each read whether the session may be trusted."""
+
+    def __init__(self, store: RelationalStore, *, after: int, check: Callable[[], None]) -> None:
+        super().__init__(store, after=after)
+        self._check = check
+
+    def read(self, *, limit: int) -> list[StoredRow]:
+        self._check()
+        return super().read(limit=limit)

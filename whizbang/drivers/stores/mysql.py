@@ -14,12 +14,11 @@ from typing import Any
 
 from django.db import DatabaseError, IntegrityError, transaction
 
-from whizbang.drivers.clock import database_now
+from whizbang.drivers.chunks import chunks_of
 from whizbang.drivers.errors import naming_missing_tables
 from whizbang.drivers.execution import executor_of
-from whizbang.drivers.stores.base import LogTail, NewRow, Placed, RowsOfStream, StoredRow
-from whizbang.drivers.stores.commit_order_tail import CommitOrderTail
-from whizbang.drivers.stores.relational import RelationalStore
+from whizbang.drivers.stores.base import RowsOfStream, StoredRow
+from whizbang.drivers.stores.commit_order import CounterStore, Numbered, naive_utc
 from whizbang.drivers.stores.statements import load_statement
 from whizbang.exceptions import ConcurrencyError, NotReady, WrongMode
 
@@ -33,18 +32,11 @@ _DUPLICATE = 1062
 _DEADLOCK = 1213
 _UNIQUE = "whizbang_event_stream_version"
 
-_Numbered = tuple[str, int, NewRow]  # stream, version, row
 
-
-class MysqlStore(RelationalStore):
+class MysqlStore(CounterStore):
     """Events in MariaDB or MySQL, payload and metadata as JSON text."""
 
     vendor = "mysql"
-    commit_order_is_position_order = True
-    conflict_keeps_transaction = True  # a duplicate ends the statement, not the transaction
-    # The first try has locked the counter, so nobody can come first a second time.
-    attempts_inside = 2
-
     schema_column = "`schema`"
     payload_column = "CAST(payload AS BINARY)"
     columns = (
@@ -52,40 +44,16 @@ class MysqlStore(RelationalStore):
         " CAST(metadata AS BINARY), occurred_at, recorded_at"
     )
     _category_sql = "substring_index(stream, '-', 1)"
-    # Neither product uses an index for a comparison of rows.
-    _after_place = "(stream > %s OR (stream = %s AND version > %s))"
 
     # Writing
 
-    def _needs_version(self, item: RowsOfStream) -> bool:
-        # A version that was seen stays: reading it ahead of the insert is as good as inside it.
-        if super()._needs_version(item):
-            return True
-        return item.expected != 0 and not item.is_expected_read
+    def _chunks_of(self, rows: Sequence[Numbered]) -> Iterator[list[Numbered]]:
+        return chunks_of(rows, size_of=_size_of, most=_CHUNK_ROWS, most_bytes=_CHUNK_BYTES)
 
-    def _insert(
-        self, ordered: Sequence[RowsOfStream], bases: dict[str, int]
-    ) -> dict[str, list[Placed]]:
-        recorded_at = database_now(self.using)
-        rows = [
-            (item.stream, version, row)
-            for item in ordered
-            for version, row in enumerate(item.rows, bases[item.stream] + 1)
-        ]
-        chunks = list(_chunks_of(rows))
-        places: dict[str, list[Placed]] = {item.stream: [] for item in ordered}
-        with self._all_or_none(chunks):
-            for chunk in chunks:
-                first = self._insert_chunk(chunk, recorded_at)
-                for position, (stream, version, _) in enumerate(chunk, first):
-                    places[stream].append(Placed(position, version, recorded_at))
-        return places
+    def _all_or_none(self, chunk_count: int) -> AbstractContextManager[Any]:
+        return nullcontext() if chunk_count == 1 else transaction.atomic(using=self.using)
 
-    def _all_or_none(self, chunks: Sequence[Any]) -> AbstractContextManager[Any]:
-        return nullcontext() if len(chunks) == 1 else transaction.atomic(using=self.using)
-
-    def _insert_chunk(self, rows: Sequence[_Numbered], recorded_at: datetime) -> int:
-        """Insert rows at positions that follow each other; gives the first one."""
+    def _insert_chunk(self, rows: Sequence[Numbered], recorded_at: datetime) -> int:
         others = (f"(LAST_INSERT_ID() + {n}, {_COLUMNS})" for n in range(1, len(rows)))
         sql = f"{load_statement(self.vendor, 'append_events')} {', '.join([_FIRST_ROW, *others])}"
         params = [len(rows), *_parameters(rows, recorded_at)]
@@ -97,40 +65,24 @@ class MysqlStore(RelationalStore):
         code = exc.args[0] if exc.args else None
         if code == _DUPLICATE and isinstance(exc, IntegrityError) and _UNIQUE in str(exc):
             return self._moved(ordered, bases)
-        if code != _DEADLOCK:
-            return None
-        # The server has rolled the whole transaction back: what follows would be in another one.
-        if self.connection.in_atomic_block:
-            self.connection.set_rollback(True)
-        first = ordered[0]
-        return ConcurrencyError(first.stream, first.expected, None)
+        return self._lost_transaction(ordered) if code == _DEADLOCK else None
 
     # Reading
 
-    def _place(self, stream: str, version: int) -> tuple[Any, ...]:
-        return stream, stream, version
-
     def _versions(self, streams: Sequence[str]) -> dict[str, int]:
         return {**dict.fromkeys(streams, 0), **super()._versions(streams)}
-
-    def _read(self, sql: str, params: Sequence[Any]) -> list[StoredRow]:
-        return [_stored(row) for row in self._fetch(sql, params)]
-
-    _scan = _read
 
     def _fetch(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
         with naming_missing_tables(self.using):
             found = executor_of(self.connection).execute(sql, params).fetchall()
         return list(found)
 
+    @staticmethod
+    def _stored(row: tuple[Any, ...]) -> StoredRow:
+        occurred_at, recorded_at = row[7].replace(tzinfo=UTC), row[8].replace(tzinfo=UTC)
+        return StoredRow._make((*row[:7], occurred_at, recorded_at))
+
     # The end of the log
-
-    def settled_head(self) -> int:
-        self.check_session()
-        return self.last_position()
-
-    def tail(self, *, after: int) -> LogTail:
-        return MysqlTail(self, after=after)
 
     def hold_appends(self) -> None:
         """Locks the counter. Raises `WrongMode` where the caller would not see what is there now.
@@ -175,19 +127,7 @@ class MysqlStore(RelationalStore):
         return tuple(values) or (None,)  # "IN ()" is no SQL
 
     def _instant(self, value: datetime | None) -> Any:
-        return None if value is None else _to_text(value)
-
-
-class MysqlTail(CommitOrderTail):
-    """Asks each new connection first whether it may be trusted."""
-
-    def __init__(self, store: MysqlStore, *, after: int) -> None:
-        super().__init__(store, after=after)
-        self._check = store.check_session
-
-    def read(self, *, limit: int) -> list[StoredRow]:
-        self._check()
-        return super().read(limit=limit)
+        return None if value is None else naive_utc(value)
 
 
 def _refuse_dirty_reads(levels: Sequence[str]) -> None:
@@ -207,21 +147,12 @@ def _refuse_other_clock(using: str, offset_seconds: int, time_zone: str) -> None
         )
 
 
-def _chunks_of(rows: Sequence[_Numbered]) -> Iterator[list[_Numbered]]:
-    chunk: list[_Numbered] = []
-    size = 0
-    for item in rows:
-        needed = len(item[2].payload) + len(item[2].metadata)
-        if chunk and (len(chunk) == _CHUNK_ROWS or size + needed > _CHUNK_BYTES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(item)
-        size += needed
-    yield chunk
+def _size_of(item: Numbered) -> int:
+    return len(item[2].payload) + len(item[2].metadata)
 
 
-def _parameters(rows: Sequence[_Numbered], recorded_at: datetime) -> Iterator[Any]:
-    recorded = _to_text(recorded_at)
+def _parameters(rows: Sequence[Numbered], recorded_at: datetime) -> Iterator[Any]:
+    recorded = naive_utc(recorded_at)
     for stream, version, row in rows:
         yield from (
             stream,
@@ -231,16 +162,6 @@ def _parameters(rows: Sequence[_Numbered], recorded_at: datetime) -> Iterator[An
             row.slice,
             row.payload.decode(),
             row.metadata.decode(),
-            _to_text(row.occurred_at),
+            naive_utc(row.occurred_at),
             recorded,
         )
-
-
-def _to_text(value: datetime) -> str:
-    """As Django writes datetimes: naive UTC."""
-    return str(value.astimezone(UTC))[:-6]  # without "+00:00"
-
-
-def _stored(row: tuple[Any, ...]) -> StoredRow:
-    occurred_at, recorded_at = row[7].replace(tzinfo=UTC), row[8].replace(tzinfo=UTC)
-    return StoredRow._make((*row[:7], occurred_at, recorded_at))

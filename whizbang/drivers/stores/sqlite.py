@@ -12,9 +12,8 @@ from django.db import DatabaseError, IntegrityError, transaction
 
 from whizbang.drivers.errors import naming_missing_tables
 from whizbang.drivers.execution import executor_of
-from whizbang.drivers.stores.base import LogTail, Placed, RowsOfStream, StoredRow
-from whizbang.drivers.stores.commit_order_tail import CommitOrderTail
-from whizbang.drivers.stores.relational import RelationalStore
+from whizbang.drivers.stores.base import Placed, RowsOfStream, StoredRow
+from whizbang.drivers.stores.commit_order import CommitOrderStore, naive_utc
 from whizbang.exceptions import ConcurrencyError
 
 _INSERT = (
@@ -25,25 +24,17 @@ _ROW = "(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
 _COLUMN_COUNT = 9
 
 
-class SqliteStore(RelationalStore):
+class SqliteStore(CommitOrderStore):
     """Events in SQLite, payload and metadata as MessagePack."""
 
     vendor = "sqlite"
-    commit_order_is_position_order = True
     supports_json = False
-    conflict_keeps_transaction = True  # a constraint ends the statement, not the transaction
 
     # The plus hides the column's type, else Django's slow datetime converter runs on every row.
     columns = (
         "position, stream, version, type, schema, payload, metadata, +occurred_at, +recorded_at"
     )
     _category_sql = "substr(stream, 1, instr(stream || '-', '-') - 1)"
-
-    def _needs_version(self, item: RowsOfStream) -> bool:
-        # A version that was seen stays: reading it ahead of the insert is as good as inside it.
-        if super()._needs_version(item):
-            return True
-        return item.expected != 0 and not item.is_expected_read
 
     def _insert(
         self, ordered: Sequence[RowsOfStream], bases: dict[str, int]
@@ -52,7 +43,7 @@ class SqliteStore(RelationalStore):
         if len(ordered) == 1 and len(ordered[0].rows) == 1:
             item = ordered[0]
             return {item.stream: [self._insert_one(item, bases[item.stream] + 1, recorded_at)]}
-        rows = _parameters(ordered, bases, _to_text(recorded_at))
+        rows = _parameters(ordered, bases, naive_utc(recorded_at))
         positions: dict[tuple[str, int], int] = {}
         with self._all_or_none(len(rows)):
             for start in range(0, len(rows), self._chunk_rows):
@@ -77,8 +68,8 @@ class SqliteStore(RelationalStore):
             row.slice,
             row.payload,
             row.metadata,
-            _to_text(row.occurred_at),
-            _to_text(recorded_at),
+            naive_utc(row.occurred_at),
+            naive_utc(recorded_at),
         )
         # The position of an AUTOINCREMENT key is the row id of the insert.
         cursor = executor_of(self.connection).execute(_INSERT + _ROW, params)
@@ -108,9 +99,6 @@ class SqliteStore(RelationalStore):
         is_conflict = isinstance(exc, IntegrityError) and "whizbang_event.version" in str(exc)
         return self._moved(ordered, bases) if is_conflict else None
 
-    def _read(self, sql: str, params: Sequence[Any]) -> list[StoredRow]:
-        return [_stored(row) for row in self._fetch(sql, params)]
-
     def _fetch(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
         with naming_missing_tables(self.using):
             found: list[tuple[Any, ...]] = (
@@ -118,18 +106,17 @@ class SqliteStore(RelationalStore):
             )
         return found
 
-    _scan = _read
-
-    def settled_head(self) -> int:
-        return self.last_position()
-
     def hold_appends(self) -> None:
         """An IMMEDIATE transaction is the only writer already; a deferred one becomes it here."""
         with self.connection.cursor() as cursor:
             cursor.execute("UPDATE whizbang_store_head SET id = id")
 
-    def tail(self, *, after: int) -> LogTail:
-        return CommitOrderTail(self, after=after)
+    @staticmethod
+    def _stored(row: tuple[Any, ...]) -> StoredRow:
+        # With its offset in the text, an instant is made at once: half the time of adding the zone afterwards.
+        occurred_at = datetime.fromisoformat(row[7] + "+00:00")
+        recorded_at = datetime.fromisoformat(row[8] + "+00:00")
+        return StoredRow._make((*row[:7], occurred_at, recorded_at))
 
     def _is_in(self, expression: str) -> str:
         return f"{expression} IN (SELECT value FROM json_each(%s))"
@@ -138,7 +125,7 @@ class SqliteStore(RelationalStore):
         return None if values is None else json.dumps(list(values))
 
     def _instant(self, value: datetime | None) -> Any:
-        return None if value is None else _to_text(value)
+        return None if value is None else naive_utc(value)
 
 
 def _parameters(
@@ -153,23 +140,9 @@ def _parameters(
             row.slice,
             row.payload,
             row.metadata,
-            _to_text(row.occurred_at),
+            naive_utc(row.occurred_at),
             recorded_at,
         )
         for item in ordered
         for version, row in enumerate(item.rows, bases[item.stream] + 1)
     ]
-
-
-def _to_text(value: datetime) -> str:
-    """As Django writes datetimes: naive UTC."""
-    if value.tzinfo is not UTC:
-        value = value.astimezone(UTC)
-    return str(value)[:-6]  # without "+00:00"
-
-
-def _stored(row: tuple[Any, ...]) -> StoredRow:
-    # With its offset in the text, an instant is made at once: half the time of adding the zone afterwards.
-    occurred_at = datetime.fromisoformat(row[7] + "+00:00")
-    recorded_at = datetime.fromisoformat(row[8] + "+00:00")
-    return StoredRow._make((*row[:7], occurred_at, recorded_at))

@@ -7,18 +7,16 @@ ready for a server that WHIZBANG_TEST_MSSQL names.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
 from django.db import DatabaseError, transaction
 
-from whizbang.drivers.clock import database_now
 from whizbang.drivers.errors import naming_missing_tables
-from whizbang.drivers.stores.base import LogTail, NewRow, Placed, RowsOfStream, StoredRow
-from whizbang.drivers.stores.commit_order_tail import CommitOrderTail
-from whizbang.drivers.stores.relational import RelationalStore
+from whizbang.drivers.stores.base import RowsOfStream, StoredRow
+from whizbang.drivers.stores.commit_order import CounterStore, Numbered
 from whizbang.drivers.stores.statements import load_statement
 from whizbang.exceptions import ConcurrencyError, NotReady, WrongMode
 
@@ -29,54 +27,31 @@ _UNIQUE = "whizbang_event_stream_version"
 _DEADLOCK_STATE = "40001"
 
 
-class SqlServerStore(RelationalStore):
-    """Events in SQL Server, payload and metadata as JSON text."""
+class SqlServerStore(CounterStore):
+    """Events in SQL Server, payload and metadata as JSON text.
+
+    A refused append keeps the transaction while XACT_ABORT is off.
+    """
 
     vendor = "microsoft"
-    commit_order_is_position_order = True
-    conflict_keeps_transaction = True  # a duplicate ends the statement, while XACT_ABORT is off
-    attempts_inside = 2  # the first try has locked the counter
-
     schema_column = "[schema]"
     columns = (
         "position, stream, version, type, [schema], payload, metadata, occurred_at, recorded_at"
     )
     _category_sql = "LEFT(stream, CHARINDEX('-', stream + '-') - 1)"
-    _after_place = "(stream > %s OR (stream = %s AND version > %s))"
 
     # Writing
 
-    def _needs_version(self, item: RowsOfStream) -> bool:
-        # A version that was seen stays: reading it ahead of the insert is as good as inside it.
-        if super()._needs_version(item):
-            return True
-        return item.expected != 0 and not item.is_expected_read
+    def _chunks_of(self, rows: Sequence[Numbered]) -> Iterator[Sequence[Numbered]]:
+        return (rows[at : at + _CHUNK_ROWS] for at in range(0, len(rows), _CHUNK_ROWS))
 
-    def _insert(
-        self, ordered: Sequence[RowsOfStream], bases: dict[str, int]
-    ) -> dict[str, list[Placed]]:
-        recorded_at = database_now(self.using)
-        rows = [
-            (item.stream, version, row)
-            for item in ordered
-            for version, row in enumerate(item.rows, bases[item.stream] + 1)
-        ]
-        places: dict[str, list[Placed]] = {item.stream: [] for item in ordered}
-        with self._all_or_none(len(rows)):
-            for start in range(0, len(rows), _CHUNK_ROWS):
-                chunk = rows[start : start + _CHUNK_ROWS]
-                first = self._insert_chunk(chunk, recorded_at)
-                for position, (stream, version, _) in enumerate(chunk, first):
-                    places[stream].append(Placed(position, version, recorded_at))
-        return places
-
-    def _all_or_none(self, row_count: int) -> AbstractContextManager[Any]:
+    def _all_or_none(self, chunk_count: int) -> AbstractContextManager[Any]:
         """Counter and rows need a transaction; a savepoint in the caller's only for several batches."""
-        if self.connection.in_atomic_block and row_count <= _CHUNK_ROWS:
+        if self.connection.in_atomic_block and chunk_count == 1:
             return nullcontext()
         return transaction.atomic(using=self.using)
 
-    def _insert_chunk(self, rows: Sequence[tuple[str, int, NewRow]], recorded_at: datetime) -> int:
+    def _insert_chunk(self, rows: Sequence[Numbered], recorded_at: datetime) -> int:
         params: list[Any] = [len(rows)]
         for stream, version, row in rows:
             params += (stream, version, row.type, row.schema, row.slice)
@@ -95,13 +70,8 @@ class SqlServerStore(RelationalStore):
     ) -> ConcurrencyError | None:
         if _UNIQUE in str(exc):
             return self._moved(ordered, bases)
-        if _DEADLOCK_STATE not in map(str, exc.args):
-            return None
-        # The server has rolled the whole transaction back: what follows would be in another one.
-        if self.connection.in_atomic_block:
-            self.connection.set_rollback(True)
-        first = ordered[0]
-        return ConcurrencyError(first.stream, first.expected, None)
+        is_deadlock = _DEADLOCK_STATE in map(str, exc.args)
+        return self._lost_transaction(ordered) if is_deadlock else None
 
     # Reading
 
@@ -115,27 +85,27 @@ class SqlServerStore(RelationalStore):
             f"version, type, [schema], payload FROM whizbang_event WHERE {conditions}", "version"
         )
 
-    def _place(self, stream: str, version: int) -> tuple[Any, ...]:
-        return stream, stream, version
-
-    def _read(self, sql: str, params: Sequence[Any]) -> list[StoredRow]:
-        return [_stored(row) for row in self._fetch(sql, params)]
-
-    _scan = _read
-
     def _fetch(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
         with naming_missing_tables(self.using), self.connection.cursor() as cursor:
             cursor.execute(sql, params)
             return list(cursor.fetchall())
 
+    @staticmethod
+    def _stored(row: tuple[Any, ...]) -> StoredRow:
+        position, stream, version, type, schema, payload, metadata, occurred_at, recorded_at = row
+        return StoredRow(
+            position,
+            stream,
+            version,
+            type,
+            schema,
+            payload.encode(),
+            metadata.encode(),
+            occurred_at.astimezone(UTC),
+            recorded_at.astimezone(UTC),
+        )
+
     # The end of the log
-
-    def settled_head(self) -> int:
-        self.check_session()
-        return self.last_position()
-
-    def tail(self, *, after: int) -> LogTail:
-        return SqlServerTail(self, after=after)
 
     def hold_appends(self) -> None:
         self.check_session()
@@ -167,32 +137,5 @@ class SqlServerStore(RelationalStore):
         return value
 
 
-class SqlServerTail(CommitOrderTail):
-    """Asks first whether the session may be trusted."""
-
-    def __init__(self, store: SqlServerStore, *, after: int) -> None:
-        super().__init__(store, after=after)
-        self._check = store.check_session
-
-    def read(self, *, limit: int) -> list[StoredRow]:
-        self._check()
-        return super().read(limit=limit)
-
-
 def _page(selected: str, order: str) -> str:
     return f"SELECT {selected} ORDER BY {order} OFFSET 0 ROWS FETCH NEXT %s ROWS ONLY"
-
-
-def _stored(row: Sequence[Any]) -> StoredRow:
-    position, stream, version, type, schema, payload, metadata, occurred_at, recorded_at = row
-    return StoredRow(
-        position,
-        stream,
-        version,
-        type,
-        schema,
-        payload.encode(),
-        metadata.encode(),
-        occurred_at.astimezone(UTC),
-        recorded_at.astimezone(UTC),
-    )
