@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
-from django.db import connections, transaction
+from django.db import transaction
 
+from whizbang.domain.races import try_again
 from whizbang.domain.unit_of_work import (
     PendingEvent,
     PlacedEvent,
     UnitOfWork,
     is_watched,
 )
-from whizbang.drivers.stores.base import Expectation, ImportRow
-from whizbang.exceptions import ConcurrencyError
+from whizbang.drivers.stores.base import ImportRow
 from whizbang.messages.envelope import envelope
 from whizbang.store.event_store import EventStore, ImportedEvent
 from whizbang.store.slices import slice_of
@@ -37,7 +36,7 @@ def import_directly(
     """Append events in their order, a transaction a chunk; gives their number."""
     stored = 0
     for chunk in _chunks(store, events):
-        _store_with_retries(store, chunk)
+        try_again(partial(_store, store, chunk), using=store.using, attempts=_MOST_ATTEMPTS)
         stored += len(chunk)
         if on_stored is not None:
             on_stored(stored)
@@ -68,19 +67,6 @@ def _chunks(
             unit, versions, size = UnitOfWork(store.alias), [], 0
     if versions:
         yield list(zip(versions, unit.pending, strict=True))
-
-
-def _store_with_retries(store: EventStore, chunk: Chunk) -> None:
-    """Other writers may come first where no version is given; in the caller's transaction only it can retry."""
-    attempts = 1 if connections[store.using].in_atomic_block else _MOST_ATTEMPTS
-    for attempt in range(1, attempts):
-        try:
-            return _store(store, chunk)
-        except ConcurrencyError as exc:
-            if not isinstance(exc.expected, Expectation):
-                raise
-        time.sleep(random.uniform(0, 0.002 * attempt))
-    return _store(store, chunk)
 
 
 def _store(store: EventStore, chunk: Chunk) -> None:

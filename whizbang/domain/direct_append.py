@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import random
-import time
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.db import connections, transaction
 
 from whizbang.domain.context import current_context
+from whizbang.domain.races import try_again
 from whizbang.domain.unit_of_work import UnitOfWork, is_watched
-from whizbang.drivers.stores.base import Expectation
-from whizbang.exceptions import ConcurrencyError
 from whizbang.messages.envelope import envelope
 from whizbang.store.event_store import EventStore, StreamAppend
 
@@ -26,16 +24,8 @@ def append_directly(
 
     In one of its own, ANY and STREAM_EXISTS are tried again while other writers come first.
     """
-    is_own = not connections[store.using].in_atomic_block
-    attempts = _MOST_ATTEMPTS if is_own else 1
-    for attempt in range(1, attempts):
-        try:
-            return _append_once(store, appends, occurred_at=occurred_at, user=user)
-        except ConcurrencyError as exc:
-            if not isinstance(exc.expected, Expectation) or exc.actual == 0:
-                raise
-        time.sleep(random.uniform(0, 0.002 * attempt))
-    return _append_once(store, appends, occurred_at=occurred_at, user=user)
+    append = partial(_append_once, store, appends, occurred_at=occurred_at, user=user)
+    return try_again(append, using=store.using, attempts=_MOST_ATTEMPTS)
 
 
 def _append_once(

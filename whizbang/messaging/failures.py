@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-import traceback
 from datetime import timedelta
 from typing import Any
 
@@ -21,12 +20,11 @@ from whizbang.exceptions import (
     UnknownMessageType,
     UnstorableResult,
 )
-from whizbang.messages.text import storable_text
+from whizbang.messages.text import error_text, traceback_text
 from whizbang.models import DeadLetter, InboxMessage
 
 logger = logging.getLogger(__name__)
 Status = InboxMessage.Status
-_MOST_TRACEBACK = 20_000  # characters that are kept
 # A second try would end the same way.
 _FINAL_ERRORS = (
     Rejected,
@@ -50,7 +48,7 @@ def fail(row: InboxMessage, error: Exception, *, using: str) -> None:
         row.type,
         row.message_id,
         row.attempts,
-        _describe(error),
+        error_text(error),
     )
     _claimed(row, using).update(
         status=Status.RETRYING,
@@ -66,7 +64,7 @@ def bury(row: InboxMessage, error: Exception, *, using: str) -> None:
         row.type,
         row.message_id,
         row.attempts,
-        _describe(error),
+        error_text(error),
     )
     story = _story_of(error)
     with transaction.atomic(using=using):
@@ -100,10 +98,6 @@ def _claimed(row: InboxMessage, using: str) -> Any:
 
 def _story_of(error: Exception) -> dict[str, str]:
     return {
-        "error": _describe(error),
-        "traceback": storable_text("".join(traceback.format_exception(error)))[-_MOST_TRACEBACK:],
+        "error": error_text(error),
+        "traceback": traceback_text(error),
     }
-
-
-def _describe(error: Exception) -> str:
-    return storable_text(f"{type(error).__name__}: {error}")

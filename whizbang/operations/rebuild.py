@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
-import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -15,14 +12,14 @@ from django.db.models.functions import Now
 
 from whizbang.drivers.stores.base import LogFilter, StoredRow
 from whizbang.exceptions import UnknownMessageType, WhizbangError
-from whizbang.messages.text import storable_text
+from whizbang.messages.text import error_text, traceback_text
 from whizbang.models import ParkedStream, Rebuild, Subscription
 from whizbang.projections.failing import FailingEvent, failing_event, mark_failing
 from whizbang.projections.subscription import ProjectionSubscription
 from whizbang.store.event_store import EventStore, Recorded, event_store
 from whizbang.subscriptions.identity import store_identity
 from whizbang.subscriptions.known_types import unknown_types
-from whizbang.subscriptions.leases import LeaseHolder
+from whizbang.subscriptions.leases import LeaseHolder, make_owner
 from whizbang.subscriptions.parking import park
 from whizbang.subscriptions.registered import all_definitions
 from whizbang.subscriptions.start import ensure_rows
@@ -33,8 +30,7 @@ _LEASE = "whizbang.rebuild"
 _OPEN = (Status.REQUESTED, Status.RUNNING)
 _MOST_POISONED = 20  # streams that a rebuild may leave out; each costs another fold
 _REPORT_EVENTS = 10_000  # between two looks at the lease
-_MOST_MESSAGE = 2_000  # characters of an error's text that are kept, and of its traceback
-_MOST_TRACEBACK = 20_000
+_MOST_MESSAGE = 2_000  # characters of an error's text that are kept
 
 
 class RebuildFailed(WhizbangError):
@@ -141,7 +137,7 @@ def rebuild_here(run: Rebuild) -> Rebuild:
     rebuild, `RebuildFailed` when it fails here.
     """
     store = event_store()
-    leases = LeaseHolder(f"{socket.gethostname()[:60]}-{os.getpid()}-rebuild", using=store.using)
+    leases = LeaseHolder(make_owner(), using=store.using)
     if leases.epoch_of(_LEASE) is None:
         raise WhizbangError(
             f"A worker does a rebuild just now: rebuild {run.pk} of {run.projection} is its next."
@@ -176,13 +172,12 @@ def rebuild(store: EventStore, run: Rebuild, leases: LeaseHolder | None = None) 
 
 
 def _describe(error: Exception) -> str:
-    return storable_text(f"{type(error).__name__}: {error}")[:_MOST_MESSAGE]
+    return error_text(error)[:_MOST_MESSAGE]
 
 
 def _story_of(error: Exception) -> str:
     """What went wrong in the first line, for lists, and below where."""
-    trace = storable_text("".join(traceback.format_exception(error)))[-_MOST_TRACEBACK:]
-    return f"{_describe(error)}\n\n{trace}"
+    return f"{_describe(error)}\n\n{traceback_text(error)}"
 
 
 def _rebuild(store: EventStore, run: Rebuild, leases: LeaseHolder | None) -> Rebuild:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import threading
 import time
 from collections import Counter
-from uuid import uuid4
 
 from django.db import InterfaceError, OperationalError, ProgrammingError, connections
 
@@ -23,6 +20,7 @@ from whizbang.operations.cleanup import CleanupPart
 from whizbang.operations.rebuild import RebuildPart
 from whizbang.store.event_store import EventStore, event_store
 from whizbang.subscriptions.engine import Engine
+from whizbang.subscriptions.leases import make_owner
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +45,7 @@ class Worker:
 
     def __init__(self, *, store: str = "default", name: str | None = None) -> None:
         self._alias = store
-        self.name = name or f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+        self.name = name or make_owner()
         self._stop = threading.Event()
         self._parts: _Parts | None = None
         self._keeper: ClaimKeeper | None = None

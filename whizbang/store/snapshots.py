@@ -13,6 +13,7 @@ from django.db import connections, transaction
 from whizbang.domain.aggregate import Aggregate
 from whizbang.drivers.errors import naming_missing_tables
 from whizbang.drivers.execution import executor_of
+from whizbang.drivers.rows import rows_of
 from whizbang.models import Snapshot
 from whizbang.store.snapshot_format import StateFormat, state_format
 
@@ -119,18 +120,11 @@ def take_snapshot(store: EventStore, cls: type[Aggregate], id: str) -> bool:
 
 
 def _store(using: str, aggregate: Aggregate, fingerprint: str, state: bytes) -> None:
-    has_target = connections[using].features.supports_update_conflicts_with_target
-    Snapshot.objects.using(using).bulk_create(
-        [
-            Snapshot(
-                stream=aggregate.stream,
-                version=aggregate.version,
-                fingerprint=fingerprint,
-                state=state,
-                taken_at=datetime.now(UTC),
-            )
-        ],
-        update_conflicts=True,
-        unique_fields=["stream"] if has_target else None,
-        update_fields=["version", "fingerprint", "state", "taken_at"],
+    snapshot = Snapshot(
+        stream=aggregate.stream,
+        version=aggregate.version,
+        fingerprint=fingerprint,
+        state=state,
+        taken_at=datetime.now(UTC),
     )
+    rows_of(Snapshot, Snapshot._meta.pk, using).upsert([snapshot])

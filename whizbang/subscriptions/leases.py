@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 from django.db import transaction
 from django.db.models import F, Q
@@ -12,6 +15,11 @@ from django.db.models.functions import Now
 
 from whizbang.conf import settings
 from whizbang.models import Lease
+
+
+def make_owner() -> str:
+    """A name for who holds leases: no two are alike, and it says where to look."""
+    return f"{socket.gethostname()[:60]}-{os.getpid()}-{uuid4().hex[:8]}"
 
 
 class LeaseHolder:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import Protocol
 
 from django.db.models import F
 
 from whizbang.drivers.stores.base import StoredRow
-from whizbang.messages.text import storable_text
+from whizbang.messages.text import error_text, traceback_text
 from whizbang.models import ParkedStream
-
-_MOST_TRACEBACK = 20_000  # characters that are kept
 
 
 def parked_streams(subscription: str, *, using: str) -> set[str]:
@@ -58,6 +55,6 @@ def park_again(parked: ParkedStream, row: StoredRow, error: Exception, *, using:
 
 def _story_of(error: Exception) -> dict[str, str]:
     return {
-        "error": storable_text(f"{type(error).__name__}: {error}"),
-        "traceback": storable_text("".join(traceback.format_exception(error)))[-_MOST_TRACEBACK:],
+        "error": error_text(error),
+        "traceback": traceback_text(error),
     }

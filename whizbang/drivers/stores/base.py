@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, NamedTuple
 
+from whizbang.exceptions import ConcurrencyError
+
 
 class Expectation(Enum):
     """What a writer may expect of a stream besides an exact version."""
@@ -25,6 +27,13 @@ STREAM_EXISTS = Expectation.STREAM_EXISTS
 NO_STREAM = 0
 
 Expected = int | Expectation
+
+
+def is_lost_race(exc: ConcurrencyError) -> bool:
+    """Was only the version we read ourselves out of date?"""
+    if not isinstance(exc.expected, Expectation):
+        return False
+    return not (exc.expected is STREAM_EXISTS and exc.actual == 0)
 
 
 class NewRow(NamedTuple):

@@ -29,6 +29,7 @@ from whizbang.drivers.stores.base import (
     RowsOfStream,
     StateRow,
     StoredRow,
+    is_lost_race,
 )
 from whizbang.drivers.stores.statements import load_statement
 from whizbang.exceptions import ConcurrencyError
@@ -81,7 +82,7 @@ class RelationalStore(EventStoreDriver):
             try:
                 return self._append_once(ordered)
             except ConcurrencyError as exc:
-                if not _is_lost_race(exc):
+                if not is_lost_race(exc):
                     raise
             time.sleep(random.random() * ANY_PAUSE_SECONDS * attempt)
         return self._append_once(ordered)
@@ -390,13 +391,6 @@ def _parts_without_return(rows: Sequence[ImportRow]) -> Iterator[list[RowsOfStre
         last = item.stream
     if part:
         yield list(part.values())
-
-
-def _is_lost_race(exc: ConcurrencyError) -> bool:
-    """Was only the version we read ourselves out of date?"""
-    if not isinstance(exc.expected, Expectation):
-        return False
-    return not (exc.expected is STREAM_EXISTS and exc.actual == 0)
 
 
 def _refuse_repeated(ordered: Sequence[RowsOfStream]) -> None:
