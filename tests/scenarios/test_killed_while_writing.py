@@ -5,16 +5,15 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from django.db import connection
 
 import whizbang
+from tests.processes import ROOT
 from tests.shop.models import CustomerTotal, Heard
 from whizbang.models import InboxMessage, OutboxMessage
 
-ROOT = Path(__file__).resolve().parents[2]
 STEPS = ["before-insert", "after-insert", "before-commit", "after-commit"]
 ALL = {"events": 2, "inline projection": 1, "outbox": 1, "own rows": 1, "known ids": 1}
 NOTHING = dict.fromkeys(ALL, 0)

@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,12 +19,12 @@ from django.test import override_settings
 
 import whizbang
 from tests.drivers.stores.rows import append, run_together
+from tests.processes import ROOT
 from tests.shop.messages import OrderNoted, OrderOpened
 from tests.shop.models import CustomerTotal, Heard, OrderSummary
 from whizbang.models import InboxMessage, OutboxMessage, StoredEvent
 from whizbang.testing import drain
 
-ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 4
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,9 +9,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.processes import ROOT
+
 SECONDS = float(os.environ.get("WHIZBANG_SOAK_SECONDS", "600"))
 
 
