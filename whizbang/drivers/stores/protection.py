@@ -7,6 +7,7 @@ who has a bypass has left an audit row. A product is one entry of `PROTECTIONS` 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -15,11 +16,18 @@ from whizbang.drivers.stores.statements import load_statement
 EVENTS = "whizbang_event"
 
 
+class Trigger(NamedTuple):
+    """What makes one trigger: the name of a statement with {name} and {verb}, and its verb."""
+
+    statement: str
+    verb: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protection:
     """What one product needs; SQL texts without parameters."""
 
-    triggers: dict[str, str]  # trigger -> name of the statement that makes it
+    triggers: dict[str, Trigger]  # by name
     drop_trigger: str  # with {name}
     list_triggers: str  # gives the names of the triggers on the log
     transaction_id: str  # what an open change is marked with: no other transaction has it
@@ -28,14 +36,20 @@ class Protection:
     refuses_truncate: bool = False  # else a TRUNCATE runs no triggers, or there is none
 
 
+# Where a trigger sees one kind of change only.
+_BY_VERB = {
+    "whizbang_event_protect_update": Trigger("protect_change", "UPDATE"),
+    "whizbang_event_protect_delete": Trigger("protect_change", "DELETE"),
+}
+
 PROTECTIONS = {
     "postgresql": Protection(
         functions=("protect_refuse_function", "protect_count_function"),
         triggers={
-            "whizbang_event_protect_rows": "protect_rows",
-            "whizbang_event_protect_table": "protect_table",
-            "whizbang_event_count_updates": "protect_count_updates",
-            "whizbang_event_count_deletes": "protect_count_deletes",
+            "whizbang_event_protect_rows": Trigger("protect_rows"),
+            "whizbang_event_protect_table": Trigger("protect_table"),
+            "whizbang_event_count_updates": Trigger("protect_count", "UPDATE"),
+            "whizbang_event_count_deletes": Trigger("protect_count", "DELETE"),
         },
         drop_trigger=f"DROP TRIGGER IF EXISTS {{name}} ON {EVENTS}",
         drop_functions="DROP FUNCTION IF EXISTS whizbang_refuse_change(), whizbang_count_change()",
@@ -47,10 +61,7 @@ PROTECTIONS = {
         refuses_truncate=True,
     ),
     "sqlite": Protection(
-        triggers={
-            "whizbang_event_protect_update": "protect_update",
-            "whizbang_event_protect_delete": "protect_delete",
-        },
+        triggers=_BY_VERB,
         drop_trigger="DROP TRIGGER IF EXISTS {name}",
         list_triggers=(
             f"SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = '{EVENTS}'"
@@ -58,10 +69,7 @@ PROTECTIONS = {
         transaction_id="'1'",
     ),
     "mysql": Protection(
-        triggers={
-            "whizbang_event_protect_update": "protect_update",
-            "whizbang_event_protect_delete": "protect_delete",
-        },
+        triggers=_BY_VERB,
         drop_trigger="DROP TRIGGER IF EXISTS {name}",
         list_triggers=(
             "SELECT trigger_name FROM information_schema.triggers"
@@ -79,8 +87,12 @@ def protect_events(connection: BaseDatabaseWrapper) -> None:
     if protection is None or not missing:
         return
     with connection.cursor() as cursor:
-        for name in (*protection.functions, *(protection.triggers[name] for name in missing)):
-            cursor.execute(load_statement(connection.vendor, name))
+        for function in protection.functions:
+            cursor.execute(load_statement(connection.vendor, function))
+        for name in missing:
+            statement, verb = protection.triggers[name]
+            text = load_statement(connection.vendor, statement)
+            cursor.execute(text.format(name=name, verb=verb))
 
 
 def unprotect_events(connection: BaseDatabaseWrapper) -> None:

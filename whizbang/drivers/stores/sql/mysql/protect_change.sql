@@ -1,8 +1,8 @@
--- protect_update: refuses UPDATEs of events, unless a declared change is open in this connection, and
--- counts its rows. TRUNCATE runs no triggers; it needs the privilege DROP, which a web process needs
+-- protect_change: refuses events' UPDATEs, or their DELETEs, unless a declared change is open in this
+-- connection, and counts its rows. TRUNCATE runs no triggers; it needs the privilege DROP, which a web process needs
 -- only while it migrates. 4025 is a failed constraint, so that drivers raise an IntegrityError.
 -- Locks: the row of the change, or the gap where it would be. Index: whizbang_history_change_open.
-CREATE TRIGGER whizbang_event_protect_update BEFORE UPDATE ON whizbang_event FOR EACH ROW
+CREATE TRIGGER {name} BEFORE {verb} ON whizbang_event FOR EACH ROW
 BEGIN
     UPDATE whizbang_history_change SET changed_rows = changed_rows + 1
     WHERE open_in = CAST(CONNECTION_ID() AS CHAR);

@@ -1,8 +1,9 @@
--- protect_delete: refuses DELETEs of events, unless a declared change is open, and counts its rows.
+-- protect_change: refuses events' UPDATEs, or their DELETEs, unless a declared change is open, and counts
+-- its rows.
 -- There is one writer at a time, so an open change is that of the transaction that asks. INSERT OR
 -- REPLACE is not seen: SQLite runs no triggers for the rows that it replaces.
 -- Locks: none of its own. Index: whizbang_history_change_open.
-CREATE TRIGGER IF NOT EXISTS whizbang_event_protect_delete BEFORE DELETE ON whizbang_event
+CREATE TRIGGER IF NOT EXISTS {name} BEFORE {verb} ON whizbang_event
 BEGIN
     SELECT RAISE(ABORT, 'whizbang events are immutable: whizbang.operations.history.rewriting() says who changes them and why')
     WHERE NOT EXISTS (SELECT 1 FROM whizbang_history_change WHERE open_in = '1');
