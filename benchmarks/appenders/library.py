@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 from benchmarks.appenders.base import (
@@ -23,9 +23,12 @@ class LibraryAppender(Appender):
         self._in_atomic = in_atomic
 
     def open(self, writer: int) -> None:
+        from django.db import transaction
+
         import whizbang
         from benchmarks.app.messages import NoteTaken
 
+        self._transaction = transaction.atomic if self._in_atomic else nullcontext
         self._store = whizbang.event_store()
         self._no_stream = whizbang.NO_STREAM
         self._event_type = NoteTaken
@@ -38,11 +41,6 @@ class LibraryAppender(Appender):
         ]
         with self._transaction():
             self._store.append(next(self._streams), events, expected=self._no_stream)
-
-    def _transaction(self) -> AbstractContextManager[Any]:
-        from django.db import transaction
-
-        return transaction.atomic() if self._in_atomic else nullcontext()
 
     def close(self) -> None:
         from django.db import connection

@@ -42,7 +42,10 @@ def log(store: EventStore) -> list[tuple[str, int]]:
     return [(r.meta.stream, r.meta.version) for r in store.read_all(limit=None)]
 
 
-def test_events_are_stored_in_their_order_across_streams(store: EventStore) -> None:
+def test_events_are_stored_in_their_order_across_streams(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_import, "CHUNK_EVENTS", 2000)
     chance = random.Random(1)
     ids = [str(chance.randint(1, 40)) for _ in range(5000)]
     told: list[int] = []
@@ -113,6 +116,43 @@ def test_message_that_is_not_valid_leaves_earlier_chunks(
     assert told == [2] and len(log(store)) == 2
 
 
+ODD = "\\ \\n tab\t line\n return\r quote\" ' \x7f ä 🙂 \\. \u2028"
+
+
+def test_odd_characters_arrive_as_they_are(store: EventStore) -> None:
+    store.import_events([(name(ODD), noted("1", ODD)), (name("2"), noted("2", "\\N"))])
+    assert [(r.meta.stream, r.event.text) for r in store.read_all()] == [
+        (name(ODD), ODD),
+        (name("2"), "\\N"),
+    ]
+
+
+def test_events_may_be_read_from_the_same_database_meanwhile(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who converts old tables asks the connection for each row, also while a chunk is being stored."""
+    monkeypatch.setattr(bulk_import, "CHUNK_EVENTS", 3)
+
+    def convert() -> Iterator[tuple[str, OrderNoted]]:
+        for n in range(10):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT %s + 1", [n])
+                yield name("1"), noted("1", str(cursor.fetchone()[0]))
+
+    assert store.import_events(convert()) == 10
+    assert [r.event.text for r in store.read_all()] == [str(n) for n in range(1, 11)]
+
+
+def test_refused_metadata_stores_nothing_of_its_chunk(store: EventStore) -> None:
+    """It is found while the database takes the events before."""
+    with pytest.raises(ValueError, match="time zone"):
+        store.import_events(
+            [(name("1"), noted("1")), (name("1"), noted("1"), 2, datetime(2020, 1, 1))]
+        )
+    assert log(store) == []
+    assert store.append(name("1"), [noted("1")]) == 1
+
+
 def test_chunks_are_bounded_in_bytes(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk_import, "CHUNK_BYTES", 5_000)
     told: list[int] = []
@@ -123,8 +163,9 @@ def test_chunks_are_bounded_in_bytes(store: EventStore, monkeypatch: pytest.Monk
 
 
 @pytest.mark.requires_postgres
-def test_planner_knows_of_a_big_import(store: EventStore) -> None:
+def test_planner_knows_of_a_big_import(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a read by type sorts all that follows, for each page: minutes instead of seconds."""
+    monkeypatch.setattr(bulk_import, "BIG_IMPORT", 10_000)
     store.import_events((name(str(n)), noted("1")) for n in range(10_000))
     with connection.cursor() as cursor:
         cursor.execute("SELECT reltuples FROM pg_class WHERE oid = 'whizbang_event'::regclass")

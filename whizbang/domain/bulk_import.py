@@ -2,29 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 from django.db import transaction
 
+from whizbang.domain.event_rows import Checked, EventRows
 from whizbang.domain.races import try_again
-from whizbang.domain.unit_of_work import (
-    PendingEvent,
-    PlacedEvent,
-    UnitOfWork,
-    is_watched,
-)
-from whizbang.drivers.stores.base import ImportRow
-from whizbang.messages.envelope import envelope
+from whizbang.domain.unit_of_work import PlacedEvent, UnitOfWork, is_watched
+from whizbang.drivers.stores.base import ImportTarget, NewRow, Placed, StoredRow
+from whizbang.messages.envelope import Envelope
 from whizbang.store.event_store import EventStore, ImportedEvent
 from whizbang.store.slices import slice_of
 
-CHUNK_EVENTS = 2000
+CHUNK_EVENTS = 5000
 CHUNK_BYTES = 4 * 1024 * 1024  # of payloads: what a chunk holds in memory
+BIG_IMPORT = 50_000  # events, of which the planner has to know
 _MOST_ATTEMPTS = 20
-_BIG_IMPORT = 10_000  # events
 
-Chunk = list[tuple[int | None, PendingEvent]]  # given version and event
+
+class _Chunk:
+    """Checked events that are stored together; their rows are made while the database takes them."""
+
+    def __init__(self) -> None:
+        self.targets: list[ImportTarget] = []
+        self.types: set[type] = set()
+        self._checked: list[tuple[Any, ...]] = []  # what a row is made of
+        self._bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._checked) >= CHUNK_EVENTS or self._bytes >= CHUNK_BYTES
+
+    def add(self, item: ImportedEvent, checked: Checked) -> None:
+        stream, event, version, occurred_at, user, message_id = item
+        self.targets.append(ImportTarget(stream, version))
+        self.types.add(type(event))
+        self._checked.append((checked, occurred_at, user, message_id))
+        self._bytes += len(checked[2])
+
+    def make_rows(self, rows: EventRows) -> Iterator[NewRow]:
+        last, slice_number = "", 0
+        for (stream, _), known in zip(self.targets, self._checked, strict=True):
+            if stream != last:
+                last, slice_number = stream, slice_of(stream)
+            checked, occurred_at, user, message_id = known
+            yield rows.make(
+                checked, slice_number, occurred_at=occurred_at, user=user, message_id=message_id
+            )
 
 
 def import_directly(
@@ -34,58 +60,70 @@ def import_directly(
     on_stored: Callable[[int], None] | None,
 ) -> int:
     """Append events in their order, a transaction a chunk; gives their number."""
-    stored = 0
-    for chunk in _chunks(store, events):
-        try_again(partial(_store, store, chunk), using=store.using, attempts=_MOST_ATTEMPTS)
-        stored += len(chunk)
+    stored, rows = 0, EventRows(store)
+    for chunk in _chunks(rows, events):
+        try_again(partial(_store, store, chunk, rows), using=store.using, attempts=_MOST_ATTEMPTS)
+        stored += len(chunk.targets)
         if on_stored is not None:
             on_stored(stored)
-    if stored >= _BIG_IMPORT:
+    if stored >= BIG_IMPORT:
         store.driver.refresh_statistics()
     return stored
 
 
 def _chunks(
-    store: EventStore, events: Iterable[ImportedEvent | tuple[object, ...]]
-) -> Iterator[Chunk]:
-    unit, versions, size = UnitOfWork(store.alias), list[int | None](), 0
+    rows: EventRows, events: Iterable[ImportedEvent | tuple[object, ...]]
+) -> Iterator[_Chunk]:
+    chunk = _Chunk()
     for item in events:
-        imported = item if isinstance(item, ImportedEvent) else ImportedEvent(*item)  # type: ignore[arg-type]
-        versions.append(imported.version)
-        unit.add(
-            imported.stream,
-            envelope(
-                imported.event,
-                message_id=imported.message_id,
-                occurred_at=imported.occurred_at,
-                user=imported.user,
-            ),
-        )
-        size += len(unit.pending[-1].payload)
-        if len(versions) >= CHUNK_EVENTS or size >= CHUNK_BYTES:
-            yield list(zip(versions, unit.pending, strict=True))
-            unit, versions, size = UnitOfWork(store.alias), [], 0
-    if versions:
-        yield list(zip(versions, unit.pending, strict=True))
+        event = item if type(item) is ImportedEvent else ImportedEvent(*item)
+        chunk.add(event, rows.check(event.event))
+        if chunk.is_full:
+            yield chunk
+            chunk = _Chunk()
+    if chunk.targets:
+        yield chunk
 
 
-def _store(store: EventStore, chunk: Chunk) -> None:
+def _store(store: EventStore, chunk: _Chunk, rows: EventRows) -> None:
+    with transaction.atomic(using=store.using, savepoint=False):
+        if not is_watched(chunk.types):
+            store.driver.import_rows(chunk.targets, chunk.make_rows(rows), tell_places=False)
+            return
+        made = list(chunk.make_rows(rows))
+        places = store.driver.import_rows(chunk.targets, made, tell_places=True)
+        _react(store, chunk.targets, made, places)
+
+
+def _react(
+    store: EventStore,
+    targets: Sequence[ImportTarget],
+    rows: Sequence[NewRow],
+    places: Sequence[Placed],
+) -> None:
+    """Run what is inline on events that are stored already."""
     from whizbang.messaging.queue import store_messages
 
     unit = UnitOfWork(store.alias)
-    rows = [
-        ImportRow(entry.stream, version, unit.row_of(entry, slice_of(entry.stream)))
-        for version, entry in chunk
-    ]
-    entries = [entry for _, entry in chunk]
-    watched = is_watched(entry.event for entry in entries)
-    with transaction.atomic(using=store.using, savepoint=False):
-        places = store.driver.import_rows(rows, tell_places=watched)
-        if watched:
-            unit.commit(
-                [
-                    PlacedEvent(entry.event, entry.envelope, entry.stream, place)
-                    for entry, place in zip(entries, places, strict=True)
-                ]
-            )
-            store_messages(unit.messages, using=store.using)
+    unit.commit(
+        [
+            PlacedEvent(event, Envelope(event, _metadata=meta), target.stream, place)
+            for target, row, place in zip(targets, rows, places, strict=True)
+            for event, meta in store.decode(_stored(target.stream, row, place))
+        ]
+    )
+    store_messages(unit.messages, using=store.using)
+
+
+def _stored(stream: str, row: NewRow, place: Placed) -> StoredRow:
+    return StoredRow(
+        place.position,
+        stream,
+        place.version,
+        row.type,
+        row.schema,
+        row.payload,
+        row.metadata,
+        row.occurred_at,
+        place.recorded_at,
+    )

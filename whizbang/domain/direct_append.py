@@ -2,37 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import transaction
 
 from whizbang.domain.context import current_context
+from whizbang.domain.event_rows import EventRows
 from whizbang.domain.races import try_again
 from whizbang.domain.unit_of_work import UnitOfWork, is_watched
+from whizbang.drivers.stores.base import RowsOfStream
 from whizbang.messages.envelope import envelope
+from whizbang.messages.metadata import Metadata
 from whizbang.store.event_store import EventStore, StreamAppend
 
 _MOST_ATTEMPTS = 50
 
 
 def append_directly(
-    store: EventStore, appends: list[StreamAppend], *, occurred_at: datetime | None, user: Any
+    store: EventStore, appends: Sequence[StreamAppend], occurred_at: datetime | None, user: Any
 ) -> list[int]:
     """Append in the caller's transaction, or in one of its own, with inline reactions.
 
     In one of its own, ANY and STREAM_EXISTS are tried again while other writers come first.
     """
-    append = partial(_append_once, store, appends, occurred_at=occurred_at, user=user)
-    return try_again(append, using=store.using, attempts=_MOST_ATTEMPTS)
+    if is_watched({type(event) for item in appends for event in item.events}):
+        append = partial(_append_with_reactions, store, appends, occurred_at, user)
+        versions = try_again(append, using=store.using, attempts=_MOST_ATTEMPTS)
+    else:
+        # One statement is all or nothing already: BEGIN and COMMIT would be two more round trips.
+        make = EventRows(store, parent=_cause(), occurred_at=occurred_at, user=user).make_all
+        versions = store.driver.append_only(
+            [
+                RowsOfStream(stream, expected, make(stream, events))
+                for stream, events, expected in appends
+            ]
+        )
+    if 0 in versions:  # of streams that got no events
+        found = zip(appends, versions, strict=True)
+        return [version or store.driver.stream_version(item.stream) for item, version in found]
+    return versions
 
 
-def _append_once(
-    store: EventStore, appends: list[StreamAppend], *, occurred_at: datetime | None, user: Any
+def _append_with_reactions(
+    store: EventStore, appends: Sequence[StreamAppend], occurred_at: datetime | None, user: Any
 ) -> list[int]:
-    context = current_context.get()
-    parent = context.metadata if context is not None else None
+    """Versions in the order of `appends`, 0 for one without events."""
+    from whizbang.messaging.queue import store_messages
+
+    parent = _cause()
     unit = UnitOfWork(store.alias)
     for item in appends:
         if item.stream in unit.expected:
@@ -43,20 +63,13 @@ def _append_once(
         for event in item.events:
             own = envelope(event, occurred_at=occurred_at, user=user, parent=parent)
             unit.add(item.stream, own)
-    versions = _commit(unit)
-    return [versions.get(i.stream) or store.driver.stream_version(i.stream) for i in appends]
-
-
-def _commit(unit: UnitOfWork) -> dict[str, int]:
-    """Append what the unit holds, with everything inline, in one transaction; gives the streams' versions."""
-    from whizbang.messaging.queue import store_messages
-
-    using = unit.store.using
-    if connections[using].get_autocommit() and not is_watched(e.event for e in unit.pending):
-        # All or nothing already: BEGIN and COMMIT around it would be two more round trips.
-        stored = unit.store_pending()
-        return {group[-1].stream: places[-1].version for group, places in stored}
-    with transaction.atomic(using=using, savepoint=False):
+    with transaction.atomic(using=store.using, savepoint=False):
         placed = unit.commit()
-        store_messages(unit.messages, using=using)
-    return {item.stream: item.place.version for item in placed}
+        store_messages(unit.messages, using=store.using)
+    versions = {item.stream: item.place.version for item in placed}
+    return [versions.get(item.stream, 0) if item.events else 0 for item in appends]
+
+
+def _cause() -> Metadata | None:
+    context = current_context.get()
+    return None if context is None else context.metadata

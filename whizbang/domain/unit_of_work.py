@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from whizbang.conf import settings
 from whizbang.domain.aggregate import Aggregate
+from whizbang.domain.ownership import check_owned
 from whizbang.drivers.stores.base import ANY, Expected, NewRow, Placed, RowsOfStream
-from whizbang.exceptions import OwnershipError, WhizbangError
+from whizbang.exceptions import WhizbangError
 from whizbang.messages.base import Command, Event
 from whizbang.messages.envelope import Envelope
 from whizbang.messages.metadata import WireMetadata
@@ -70,10 +70,9 @@ reactions: list[tuple[Wants, Reaction]] = []  # may record more: run until nothi
 finishers: list[tuple[Wants, Reaction]] = []  # run once, last, just before the commit
 
 
-def is_watched(events: Iterable[Event]) -> bool:
+def is_watched(types: Iterable[type[Event]]) -> bool:
     """Does anything inline want one of these events, so that it has to run in their transaction?"""
-    types = {type(event) for event in events}
-    return any(wants(cls) for wants, _ in (*reactions, *finishers) for cls in types)
+    return any(wants(cls) for cls in types for wants, _ in (*reactions, *finishers))
 
 
 class UnitOfWork:
@@ -118,12 +117,12 @@ class UnitOfWork:
 
     def add(self, stream: str, envelope: Envelope) -> None:
         """Keep an event with metadata of its own."""
-        _check_owned(envelope.message)
+        check_owned(type(envelope.message))
         envelope.message, payload = validator(type(envelope.message)).validate(envelope.message)
         self._keep(stream, envelope, payload, None)
 
     def _record_of(self, aggregate: Aggregate, event: Event, payload: bytes) -> None:
-        _check_owned(event)
+        check_owned(type(event))
         parent = self.cause.metadata if self.cause else None
         self._keep(aggregate.stream, Envelope(event, parent=parent), payload, aggregate)
 
@@ -203,27 +202,20 @@ class UnitOfWork:
 
     def flush(self) -> list[PlacedEvent]:
         """Append what is pending and give it back with its places, in order of positions."""
-        groups = self.store_pending()
-        placed = [
-            PlacedEvent(entry.event, entry.envelope, entry.stream, place)
-            for group, found in groups
-            for entry, place in zip(group, found, strict=True)
-        ]
-        if len(groups) > 1:
-            placed.sort(key=lambda item: item.place.position)
-        return placed
-
-    def store_pending(self) -> list[tuple[list[PendingEvent], list[Placed]]]:
-        """Append what is pending; gives each stream's events and their places."""
         pending, self.pending = self.pending, []
         groups: dict[str, list[PendingEvent]] = {}
         for entry in pending:
             groups.setdefault(entry.stream, []).append(entry)
         batch = [self._rows_of(stream, group) for stream, group in groups.items()]
         places = self.store.driver.append(batch)
+        placed: list[PlacedEvent] = []
         for group, found in zip(groups.values(), places, strict=True):
             self._settle(self.aggregates.get(group[0].stream), found)
-        return list(zip(groups.values(), places, strict=True))
+            for entry, place in zip(group, found, strict=True):
+                placed.append(PlacedEvent(entry.event, entry.envelope, entry.stream, place))
+        if len(groups) > 1:
+            placed.sort(key=lambda item: item.place.position)
+        return placed
 
     def _settle(self, aggregate: Aggregate | None, placed: Sequence[Placed]) -> None:
         """The aggregate stands where its events were appended."""
@@ -252,14 +244,4 @@ class UnitOfWork:
             entry.payload,
             self.store.serializer.encode(WireMetadata.of(meta)),
             meta.occurred_at,
-        )
-
-
-def _check_owned(event: Event) -> None:
-    domain = type(event).__whizbang__.domain
-    if not settings.get().owns(domain):
-        raise OwnershipError(
-            f"{type(event).__whizbang__.type_name} belongs to domain {domain!r}, which service "
-            f"{settings.SERVICE!r} does not own: record it in the service that does, or add the "
-            "domain to WHIZBANG['OWNS']."
         )

@@ -7,7 +7,7 @@ client and never prepares: 64 µs instead of 24 for a small SELECT. Whoever watc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -19,7 +19,7 @@ class Executor:
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
 
-    def execute(self, sql: str, params: Sequence[Any]) -> Any:
+    def execute(self, sql: str, params: Sequence[Any] | Mapping[str, Any]) -> Any:
         """A cursor with the result; read it before the next statement. Raises Django's errors."""
         connection = self.connection
         if connection.execute_wrappers or connection.queries_logged:
@@ -31,12 +31,12 @@ class Executor:
         with connection.wrap_database_errors:
             return self._execute(sql, params)
 
-    def _execute_watched(self, sql: str, params: Sequence[Any]) -> Any:
+    def _execute_watched(self, sql: str, params: Sequence[Any] | Mapping[str, Any]) -> Any:
         cursor = self.connection.cursor()
         cursor.execute(sql, params)
         return cursor
 
-    def _execute(self, sql: str, params: Sequence[Any]) -> Any:
+    def _execute(self, sql: str, params: Sequence[Any] | Mapping[str, Any]) -> Any:
         cursor = self.connection.cursor()
         cursor.execute(sql, params)
         return cursor
@@ -49,7 +49,7 @@ class SqliteExecutor(Executor):
         super().__init__(connection)
         self._texts: dict[str, str] = {}
 
-    def _execute(self, sql: str, params: Sequence[Any]) -> Any:
+    def _execute(self, sql: str, params: Sequence[Any] | Mapping[str, Any]) -> Any:
         text = self._texts.get(sql)
         if text is None:
             text = sql.replace("%s", "?").replace("%%", "%")
@@ -74,7 +74,7 @@ class PostgresExecutor(Executor):
         self._cursor: Any = None
         self._prepares = not connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS", False)
 
-    def _execute(self, sql: str, params: Sequence[Any]) -> Any:
+    def _execute(self, sql: str, params: Sequence[Any] | Mapping[str, Any]) -> Any:
         raw = self.connection.connection
         if raw is not self._raw:
             self._open(raw)
@@ -90,11 +90,14 @@ class PostgresExecutor(Executor):
     def _open(self, raw: Any) -> None:
         import psycopg
 
+        from whizbang.drivers.arrays import register_arrays
+
         self._raw, self._cursor = raw, psycopg.Cursor(raw)
+        register_arrays(self._cursor)
         if self._adapt is not None:
             self._adapt(self._cursor)
 
-    def _execute_watched(self, sql: str, params: Sequence[Any]) -> Any:
+    def _execute_watched(self, sql: str, params: Sequence[Any] | Mapping[str, Any]) -> Any:
         cursor = self.connection.cursor()
         if self._adapt is not None:
             self._adapt(cursor.cursor)

@@ -74,14 +74,7 @@ class Envelope(msgspec.Struct, eq=False):
     @property
     def user_text(self) -> str | None:
         """The user as opaque text: the primary key of a Django user, or the text given."""
-        user = self.user
-        if user is None:
-            return self.parent.user if self.parent is not None else None
-        if isinstance(user, str):
-            return user
-        if not hasattr(user, "pk"):
-            raise TypeError(f"user must be a Django user or text, not a {type(user).__name__}.")
-        return None if user.pk is None else str(user.pk)
+        return text_of_user(self.user, self.parent)
 
     @property
     def metadata(self) -> Metadata:
@@ -98,12 +91,7 @@ class Envelope(msgspec.Struct, eq=False):
     def _make_metadata(self) -> Metadata:
         parent = self.parent
         values = settings.get()
-        hops = 0 if parent is None else parent.hops + 1
-        if hops > values.MAX_HOPS:
-            raise WhizbangError(
-                f"{type(self.message).__name__} is message {hops} in a chain of messages that cause "
-                "each other: break the loop, or raise MAX_HOPS."
-            )
+        hops = 0 if parent is None else check_hops(parent, type(self.message))
         return Metadata(
             message_id=self.message_id,
             correlation_id=self.message_id if parent is None else parent.correlation_id,
@@ -142,16 +130,45 @@ def envelope(
     if not isinstance(message, Message):
         hint = " Is it in an envelope already?" if isinstance(message, Envelope) else ""
         raise TypeError(f"{type(message).__name__} is not a Command, Event or Query.{hint}")
-    if occurred_at is not None and occurred_at.tzinfo is None:
-        raise ValueError("occurred_at must have a time zone, such as datetime(…, tzinfo=UTC).")
-    message_id = _to_uuid(message_id)
+    if message_id is not None:
+        message_id = to_uuid(message_id)
     if occurred_at is not None:
-        occurred_at = occurred_at.astimezone(UTC)
+        occurred_at = check_instant(occurred_at)
     return Envelope(message, message_id, occurred_at, user, ordering_key, using, parent)
 
 
-def _to_uuid(value: Any) -> UUID | None:
-    if value is None or isinstance(value, UUID):
+def text_of_user(user: Any, parent: Metadata | None) -> str | None:
+    """A Django user's primary key, or the text given, else the parent's. Raises TypeError for others."""
+    if user is None:
+        return None if parent is None else parent.user
+    if isinstance(user, str):
+        return user
+    if not hasattr(user, "pk"):
+        raise TypeError(f"user must be a Django user or text, not a {type(user).__name__}.")
+    return None if user.pk is None else str(user.pk)
+
+
+def check_hops(parent: Metadata, message_type: type) -> int:
+    """How many messages caused this one, one after the other. Raises `WhizbangError` for a loop."""
+    hops = parent.hops + 1
+    if hops > settings.get().MAX_HOPS:
+        raise WhizbangError(
+            f"{message_type.__name__} is message {hops} in a chain of messages that cause "
+            "each other: break the loop, or raise MAX_HOPS."
+        )
+    return hops
+
+
+def check_instant(occurred_at: datetime) -> datetime:
+    """In UTC. Raises ValueError without a time zone."""
+    if occurred_at.tzinfo is None:
+        raise ValueError("occurred_at must have a time zone, such as datetime(…, tzinfo=UTC).")
+    return occurred_at.astimezone(UTC)
+
+
+def to_uuid(value: Any) -> UUID:
+    """A message id given as a UUID or its text. Raises ValueError for anything else."""
+    if isinstance(value, UUID):
         return value
     try:
         return UUID(value)

@@ -22,7 +22,9 @@ from whizbang.messages.base import Message
 from whizbang.messages.encoding import encode_json
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-_LONG_NUMBER = re.compile(rb"\d{19}")
+# A long number is found in two passes over the bytes, which take a tenth of a regular expression's time.
+_DIGITS_AS_ZERO = bytes(48 if 48 <= byte <= 57 else 32 for byte in range(256))
+_LONG_NUMBER = b"0" * 19
 _NO_NUMBER = re.compile(rb'"[+-]?(?:s?nan|inf)', re.IGNORECASE)  # how a Decimal may say it
 _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 
@@ -30,7 +32,7 @@ _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 class Validator:
     """Validates messages of one type."""
 
-    __slots__ = ("_clean", "_decode", "_info", "_needs_walk", "_walks_original")
+    __slots__ = ("_clean", "_decode", "_has_decimals", "_info", "_needs_walk", "_walks_original")
 
     def __init__(self, cls: type[Message]) -> None:
         self._info = cls.__whizbang__
@@ -39,6 +41,7 @@ class Validator:
         kinds = set(_kinds_of(cls))
         self._walks_original = bool(kinds & {float, object})  # NaN becomes null without a word
         self._needs_walk = bool(kinds & {datetime, time, object})
+        self._has_decimals = bool(kinds & {Decimal, object})
 
     def validate(self, message: Any) -> tuple[Any, bytes]:
         """The checked copy of a message and its JSON. Raises `InvalidMessage`."""
@@ -53,9 +56,9 @@ class Validator:
             raise InvalidMessage(self._info.type_name, str(exc)) from exc
         if self._needs_walk:
             self._refuse(_naive_times(checked))
-        if _NO_NUMBER.search(data):
+        if self._has_decimals and _NO_NUMBER.search(data):
             self._refuse(_not_finite(checked))
-        if _LONG_NUMBER.search(data):
+        if _LONG_NUMBER in data.translate(_DIGITS_AS_ZERO):
             self._refuse(_wide_integers(checked))
         if self._clean:
             self._run_clean(checked)
@@ -118,6 +121,7 @@ def _kinds_of(cls: Any) -> Iterator[Any]:
 
 _LEAVES: dict[str, Any] = {
     "FloatType": float,
+    "DecimalType": Decimal,
     "DateTimeType": datetime,
     "TimeType": time,
     "AnyType": object,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from django.db import connections
@@ -81,15 +82,22 @@ class EventStore:
         return self.driver.using
 
     def append(
-        self, stream: str, events: Sequence[Event], *, expected: Expected = ANY, **known: Any
+        self,
+        stream: str,
+        events: Sequence[Event],
+        *,
+        expected: Expected = ANY,
+        occurred_at: datetime | None = None,
+        user: Any = None,
     ) -> int:
         """Append events to one stream and return its new version (the first event has version 1).
 
         Runs in the caller's transaction; all events are stored or none, with their inline
-        projections. No events is a no-op. `occurred_at=` and `user=` go into their metadata.
+        projections. No events is a no-op. `occurred_at` and `user` go into their metadata.
         Raises `ConcurrencyError` when the stream is not where `expected` says.
         """
-        return self.append_many([StreamAppend(stream, events, expected)], **known)[0]
+        appends = (StreamAppend(stream, events, expected),)
+        return self._append_directly(self, appends, occurred_at, user)[0]
 
     def append_many(
         self,
@@ -99,9 +107,14 @@ class EventStore:
         user: Any = None,
     ) -> list[int]:
         """Append to several streams, all or none; gives the new versions in the same order."""
+        return self._append_directly(self, list(appends), occurred_at, user)
+
+    @cached_property
+    def _append_directly(self) -> Callable[..., list[int]]:
+        """Looked up once: it stands above this module."""
         from whizbang.domain.direct_append import append_directly
 
-        return append_directly(self, list(appends), occurred_at=occurred_at, user=user)
+        return append_directly
 
     def import_events(
         self,

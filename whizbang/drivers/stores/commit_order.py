@@ -54,23 +54,32 @@ class CounterStore(CommitOrderStore):
     # Neither MariaDB, MySQL nor SQL Server uses an index for a comparison of rows, if it has one.
     _after_place = "(stream > %s OR (stream = %s AND version > %s))"
 
-    def _insert(
-        self, ordered: Sequence[RowsOfStream], bases: dict[str, int]
-    ) -> dict[str, list[Placed]]:
+    def _insert(self, ordered: Sequence[RowsOfStream], bases: Sequence[int]) -> list[list[Placed]]:
         recorded_at = database_now(self.using)
-        rows = [
-            (item.stream, version, row)
-            for item in ordered
-            for version, row in enumerate(item.rows, bases[item.stream] + 1)
+        first_of_chunks = self._insert_chunks(numbered(ordered, bases), recorded_at)
+        positions = (
+            position for first, count in first_of_chunks for position in range(first, first + count)
+        )
+        return [
+            [
+                Placed(position, version, recorded_at)
+                for version, (_, position) in enumerate(
+                    zip(item.rows, positions, strict=False), base + 1
+                )
+            ]
+            for item, base in zip(ordered, bases, strict=True)
         ]
+
+    def _insert_only(self, ordered: Sequence[RowsOfStream], bases: Sequence[int]) -> None:
+        self._insert_chunks(numbered(ordered, bases), database_now(self.using))
+
+    def _insert_chunks(
+        self, rows: Sequence[Numbered], recorded_at: datetime
+    ) -> list[tuple[int, int]]:
+        """First position and number of rows of each statement."""
         chunks = list(self._chunks_of(rows))
-        places: dict[str, list[Placed]] = {item.stream: [] for item in ordered}
         with self._all_or_none(len(chunks)):
-            for chunk in chunks:
-                first = self._insert_chunk(chunk, recorded_at)
-                for position, (stream, version, _) in enumerate(chunk, first):
-                    places[stream].append(Placed(position, version, recorded_at))
-        return places
+            return [(self._insert_chunk(chunk, recorded_at), len(chunk)) for chunk in chunks]
 
     @abstractmethod
     def _chunks_of(self, rows: Sequence[Numbered]) -> Iterator[Sequence[Numbered]]:
@@ -104,6 +113,15 @@ class CounterStore(CommitOrderStore):
     @abstractmethod
     def check_session(self) -> None:
         """Refuse a session that does not show the log as it is. Raises `WrongMode` or `NotReady`."""
+
+
+def numbered(ordered: Sequence[RowsOfStream], bases: Sequence[int]) -> list[Numbered]:
+    """Rows with their streams and versions, in their order."""
+    return [
+        (item.stream, version, row)
+        for item, base in zip(ordered, bases, strict=True)
+        for version, row in enumerate(item.rows, base + 1)
+    ]
 
 
 def naive_utc(value: datetime) -> str:

@@ -60,7 +60,7 @@ class MysqlStore(CounterStore):
         return int(executor_of(self.connection).execute(sql, params).lastrowid)
 
     def _as_conflict(
-        self, exc: DatabaseError, ordered: Sequence[RowsOfStream], bases: dict[str, int]
+        self, exc: DatabaseError, ordered: Sequence[RowsOfStream], bases: Sequence[int]
     ) -> ConcurrencyError | None:
         code = exc.args[0] if exc.args else None
         if code == _DUPLICATE and isinstance(exc, IntegrityError) and _UNIQUE in str(exc):

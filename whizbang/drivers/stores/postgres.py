@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
+from itertools import islice
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,16 +18,18 @@ from psycopg.adapt import Buffer, Loader
 from psycopg.pq import Format
 from psycopg.types.string import ByteaBinaryLoader
 
+from whizbang.drivers.arrays import Instants, Integers, SmallIntegers, Texts
 from whizbang.drivers.errors import naming_missing_tables
 from whizbang.drivers.execution import PostgresExecutor
 from whizbang.drivers.stores.base import (
-    ImportRow,
+    ImportTarget,
     LogTail,
     NewRow,
     Placed,
     RowsOfStream,
     StoredRow,
 )
+from whizbang.drivers.stores.postgres_copy import copy_lines
 from whizbang.drivers.stores.postgres_tail import Horizon, PostgresTail
 from whizbang.drivers.stores.relational import RelationalStore
 from whizbang.drivers.stores.statements import load_statement
@@ -37,6 +41,8 @@ SETTLE_POLL_SECONDS = 0.01
 _UNIQUE = "whizbang_event_stream_version"
 _UNIQUE_VIOLATION = "23505"
 _LOST_TO_ANOTHER = ("40001", "40P01")  # serialization failure, deadlock
+_COPY_LINES = 100  # sent together
+_RETURNING = " RETURNING position, recorded_at"
 _KEY_OF_DETAIL = re.compile(r"=\((.*), \d+\)")
 _TIMESTAMPTZ = psycopg.adapters.types["timestamptz"].oid
 
@@ -66,41 +72,55 @@ class PostgresStore(RelationalStore):
 
     # Writing
 
-    def _insert(
-        self, ordered: Sequence[RowsOfStream], bases: dict[str, int]
-    ) -> dict[str, list[Placed]]:
-        if len(ordered) == 1 and len(ordered[0].rows) == 1 and not _is_guarded(ordered[0]):
-            found = self._insert_one(ordered[0], bases[ordered[0].stream] + 1)
-        else:
-            found = self._insert_all(ordered, bases)
-        if not found:
-            raise self._moved(ordered, bases)
-        answers = iter(found)
-        return {
-            item.stream: [
+    def _insert(self, ordered: Sequence[RowsOfStream], bases: Sequence[int]) -> list[list[Placed]]:
+        found = iter(self._execute_insert(ordered, bases, _RETURNING).fetchall())
+        # A guarded version that is not there yet: then there are no rows.
+        placed = [
+            [
                 Placed(position, version, recorded_at)
                 for version, (_, (position, recorded_at)) in enumerate(
-                    zip(item.rows, answers, strict=False), bases[item.stream] + 1
+                    zip(item.rows, found, strict=False), base + 1
                 )
             ]
-            for item in ordered
-        }
+            for item, base in zip(ordered, bases, strict=True)
+        ]
+        if not placed[0]:
+            raise self._moved(ordered, bases)
+        return placed
+
+    def _insert_only(self, ordered: Sequence[RowsOfStream], bases: Sequence[int]) -> None:
+        if not self._execute_insert(ordered, bases, "").rowcount:
+            raise self._moved(ordered, bases)
+
+    def _execute_insert(
+        self, ordered: Sequence[RowsOfStream], bases: Sequence[int], returning: str
+    ) -> Any:
+        """The cursor of the insert, which wrote nothing where a guarded version is not there yet."""
+        if len(ordered) == 1 and len(ordered[0].rows) == 1 and not _is_guarded(ordered[0]):
+            sql = _insert_statement("append_event", returning)
+            return self._executor().execute(sql, _parameters(ordered[0], bases[0] + 1))
+        sql = _insert_statement("append_events", returning)
+        return self._executor().execute(sql, _batch_parameters(ordered, bases))
 
     def _import(
-        self, rows: Sequence[ImportRow], bases: dict[str, int], *, tell_places: bool
+        self,
+        targets: Sequence[ImportTarget],
+        versions: Sequence[int],
+        rows: Iterable[NewRow],
+        *,
+        tell_places: bool,
     ) -> list[Placed]:
         if tell_places:
-            return super()._import(rows, bases, tell_places=True)
-        reached = dict(bases)
+            return super()._import(targets, versions, rows, tell_places=True)
         connection = self.connection
         connection.validate_no_broken_transaction()
         with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
             recorded_at = cursor.execute("SELECT clock_timestamp()::text").fetchone()[0]  # type: ignore[index]
+            lines = copy_lines(targets, versions, rows, recorded_at=recorded_at)
             # Positions are the column's default, drawn row by row: readers see an open writer.
             with cursor.copy(load_statement(self.vendor, "copy_events").encode()) as copy:
-                for stream, _, row in rows:
-                    reached[stream] = version = reached[stream] + 1
-                    copy.write_row((stream, version, *_texts_of(row), recorded_at))
+                while block := b"".join(islice(lines, _COPY_LINES)):
+                    copy.write(block)
         return []
 
     def refresh_statistics(self) -> bool:
@@ -108,38 +128,6 @@ class PostgresStore(RelationalStore):
         with self.connection.cursor() as cursor:
             cursor.execute("ANALYZE whizbang_event")
         return True
-
-    def _insert_one(self, item: RowsOfStream, version: int) -> list[tuple[int, datetime]]:
-        row = item.rows[0]
-        params = [
-            item.stream,
-            version,
-            row.type,
-            row.schema,
-            row.slice,
-            row.payload.decode(),
-            row.metadata.decode(),
-            row.occurred_at,
-        ]
-        return self._fetch_places(load_statement(self.vendor, "append_event"), params)
-
-    def _insert_all(
-        self, ordered: Sequence[RowsOfStream], bases: dict[str, int]
-    ) -> list[tuple[int, datetime]]:
-        rows = [
-            (item.stream, version, row)
-            for item in ordered
-            for version, row in enumerate(item.rows, bases[item.stream] + 1)
-        ]
-        params = _batch_parameters(rows)
-        guarded = [item for item in ordered if _is_guarded(item)]
-        params["guarded_streams"] = [item.stream for item in guarded]
-        params["guarded_versions"] = [item.expected for item in guarded]
-        return self._fetch_places(load_statement(self.vendor, "append_events"), params)
-
-    def _fetch_places(self, sql: str, params: Any) -> list[tuple[int, datetime]]:
-        places: list[tuple[int, datetime]] = self._executor().execute(sql, params).fetchall()
-        return places
 
     def _executor(self) -> PostgresExecutor:
         """One a connection, with loaders of our own."""
@@ -151,7 +139,7 @@ class PostgresStore(RelationalStore):
         return found
 
     def _as_conflict(
-        self, exc: DatabaseError, ordered: Sequence[RowsOfStream], bases: dict[str, int]
+        self, exc: DatabaseError, ordered: Sequence[RowsOfStream], bases: Sequence[int]
     ) -> ConcurrencyError | None:
         cause = _psycopg_error(exc)
         if cause.sqlstate in _LOST_TO_ANOTHER:
@@ -249,28 +237,50 @@ def _is_guarded(item: RowsOfStream) -> bool:
     return isinstance(item.expected, int) and item.expected != 0 and not item.is_expected_read
 
 
-def _batch_parameters(rows: Sequence[tuple[str, int, NewRow]]) -> dict[str, list[Any]]:
-    return {
-        "streams": [stream for stream, _, _ in rows],
-        "versions": [version for _, version, _ in rows],
-        "types": [row.type for _, _, row in rows],
-        "schemas": [row.schema for _, _, row in rows],
-        "slices": [row.slice for _, _, row in rows],
-        "payloads": [row.payload.decode() for _, _, row in rows],
-        "metadatas": [row.metadata.decode() for _, _, row in rows],
-        "occurred_ats": [row.occurred_at for _, _, row in rows],
-    }
+@cache
+def _insert_statement(name: str, returning: str) -> str:
+    return load_statement(PostgresStore.vendor, name) + returning
 
 
-def _texts_of(row: NewRow) -> tuple[Any, ...]:
-    return (
+def _parameters(item: RowsOfStream, version: int) -> list[Any]:
+    row = item.rows[0]
+    return [
+        item.stream,
+        version,
         row.type,
         row.schema,
         row.slice,
         row.payload.decode(),
         row.metadata.decode(),
         row.occurred_at,
+    ]
+
+
+def _batch_parameters(
+    ordered: Sequence[RowsOfStream], bases: Sequence[int]
+) -> dict[str, list[Any]]:
+    streams, versions = Texts(), Integers()
+    for item, base in zip(ordered, bases, strict=True):
+        streams += [item.stream] * len(item.rows)
+        versions += range(base + 1, base + len(item.rows) + 1)
+    types, schemas, slices, payloads, metadatas, occurred_ats = zip(
+        *(row for item in ordered for row in item.rows), strict=True
     )
+    guarded = [
+        (item.stream, base) for item, base in zip(ordered, bases, strict=True) if _is_guarded(item)
+    ]
+    return {
+        "streams": streams,
+        "versions": versions,
+        "types": Texts(types),
+        "schemas": SmallIntegers(schemas),
+        "slices": SmallIntegers(slices),
+        "payloads": Texts(map(bytes.decode, payloads)),
+        "metadatas": Texts(map(bytes.decode, metadatas)),
+        "occurred_ats": Instants(occurred_ats),
+        "guarded_streams": Texts(stream for stream, _ in guarded),
+        "guarded_versions": Integers(version for _, version in guarded),
+    }
 
 
 def _load_quickly(cursor: AdaptContext) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import random
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeVar
 
 from django.db import DatabaseError, IntegrityError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -21,8 +20,7 @@ from whizbang.drivers.stores.base import (
     STREAM_EXISTS,
     EventStoreDriver,
     Expectation,
-    Expected,
-    ImportRow,
+    ImportTarget,
     LogFilter,
     NewRow,
     Placed,
@@ -39,7 +37,9 @@ ANY_ATTEMPTS = 50  # tries of an append without an exact version against other w
 ANY_PAUSE_SECONDS = 0.001
 
 Where = tuple[list[str], list[Any]]  # conditions joined by AND, and their parameters
-
+R = TypeVar("R")
+Insert = Callable[[Sequence[RowsOfStream], Sequence[int]], R]  # writes rows above versions
+Written = tuple[list[int], R]  # the versions, and what the insert answered
 
 _MOST = 2**31 - 1  # the largest version an integer column holds
 
@@ -64,95 +64,115 @@ class RelationalStore(EventStoreDriver):
     # Writing
 
     def append(self, streams: Sequence[RowsOfStream]) -> list[list[Placed]]:
-        ordered = [s for s in streams if s.rows]
+        ordered = _in_order(streams)
         if not ordered:
             return [[] for _ in streams]
-        if len(ordered) > 1:
-            ordered.sort(key=attrgetter("stream"))
-            _refuse_repeated(ordered)
+        _, placed = self._write(ordered, self._insert)
+        if len(ordered) == len(streams) == 1:
+            return placed
+        by_stream = dict(zip((item.stream for item in ordered), placed, strict=True))
+        return [by_stream.get(item.stream, []) for item in streams]
+
+    def append_only(self, streams: Sequence[RowsOfStream]) -> list[int]:
+        ordered = _in_order(streams)
+        if not ordered:
+            return [0] * len(streams)
+        bases, _ = self._write(ordered, self._insert_only)
+        if len(ordered) == len(streams) == 1:
+            return [bases[0] + len(ordered[0].rows)]
+        versions = {i.stream: base + len(i.rows) for i, base in zip(ordered, bases, strict=True)}
+        return [versions.get(item.stream, 0) for item in streams]
+
+    def _write(self, ordered: Sequence[RowsOfStream], insert: Insert[R]) -> Written[R]:
         with naming_missing_tables(self.using):
-            placed = self._append_ordered(ordered)
-        return [placed[s.stream] if s.rows else [] for s in streams]
+            attempts = self._attempts(ordered)
+            for attempt in range(1, attempts):
+                try:
+                    return self._write_once(ordered, insert)
+                except ConcurrencyError as exc:
+                    if not is_lost_race(exc):
+                        raise
+                time.sleep(random.random() * ANY_PAUSE_SECONDS * attempt)
+            return self._write_once(ordered, insert)
 
-    def _append_ordered(self, ordered: Sequence[RowsOfStream]) -> dict[str, list[Placed]]:
-        if not any(isinstance(item.expected, Expectation) for item in ordered):
-            return self._append_once(ordered)
-        attempts = ANY_ATTEMPTS if self.connection.get_autocommit() else self.attempts_inside
-        for attempt in range(1, attempts):
-            try:
-                return self._append_once(ordered)
-            except ConcurrencyError as exc:
-                if not is_lost_race(exc):
-                    raise
-            time.sleep(random.random() * ANY_PAUSE_SECONDS * attempt)
-        return self._append_once(ordered)
+    def _attempts(self, ordered: Sequence[RowsOfStream]) -> int:
+        for item in ordered:
+            if isinstance(item.expected, Expectation):
+                return ANY_ATTEMPTS if self.connection.get_autocommit() else self.attempts_inside
+        return 1
 
-    def _append_once(self, ordered: Sequence[RowsOfStream]) -> dict[str, list[Placed]]:
+    def _write_once(self, ordered: Sequence[RowsOfStream], insert: Insert[R]) -> Written[R]:
         bases = self._resolve_bases(ordered)
         try:
-            return self._insert(ordered, bases)
+            return bases, insert(ordered, bases)
         except (IntegrityError, OperationalError) as exc:
             conflict = self._as_conflict(exc, ordered, bases)
             if conflict is None:
                 raise
             raise conflict from exc
 
-    def _resolve_bases(self, ordered: Sequence[RowsOfStream]) -> dict[str, int]:
+    def _resolve_bases(self, ordered: Sequence[RowsOfStream]) -> list[int]:
         """Version each stream is taken to be at, read where `expected` does not say it."""
-        asked = [s.stream for s in ordered if self._needs_version(s)]
-        read = self._versions(asked) if asked else {}
-        bases: dict[str, int] = {}
-        for item in ordered:
-            current = read.get(item.stream)
-            bases[item.stream] = _base_of(item, current)
-        return bases
+        asked = [item.stream for item in ordered if self._needs_version(item)]
+        if not asked:
+            return [item.expected for item in ordered]  # type: ignore[misc]
+        read = self._versions(asked)
+        return [_base_of(item, read.get(item.stream)) for item in ordered]
 
     def _needs_version(self, item: RowsOfStream) -> bool:
         return isinstance(item.expected, Expectation)
 
-    def _moved(self, ordered: Sequence[RowsOfStream], bases: dict[str, int]) -> ConcurrencyError:
+    def _moved(self, ordered: Sequence[RowsOfStream], bases: Sequence[int]) -> ConcurrencyError:
         """The conflict behind a failed insert, told by reading the versions again."""
-        versions = self._versions([s.stream for s in ordered])
-        moved = [s for s in ordered if versions[s.stream] != bases[s.stream]] or list(ordered)
+        versions = self._versions([item.stream for item in ordered])
+        moved = [
+            item for item, base in zip(ordered, bases, strict=True) if versions[item.stream] != base
+        ] or list(ordered)
         # An exact version cannot be retried here, so it decides when there are several.
         worst = next((s for s in moved if not isinstance(s.expected, Expectation)), moved[0])
         return ConcurrencyError(worst.stream, worst.expected, versions[worst.stream])
 
-    def import_rows(self, rows: Sequence[ImportRow], *, tell_places: bool) -> list[Placed]:
+    def import_rows(
+        self, targets: Sequence[ImportTarget], rows: Iterable[NewRow], *, tell_places: bool
+    ) -> list[Placed]:
         with naming_missing_tables(self.using):
-            streams = _streams_of(rows, self._versions(list({item.stream for item in rows})))
-            bases = {item.stream: item.base for item in streams.values()}
-            whole = [RowsOfStream(s.stream, s.expected, s.rows) for s in streams.values()]
+            bases = self._versions(list({target.stream for target in targets}))
+            versions = _next_versions(targets, bases)
             try:
-                return self._import(rows, bases, tell_places=tell_places)
+                return self._import(targets, versions, rows, tell_places=tell_places)
             except (IntegrityError, OperationalError) as exc:
-                conflict = self._as_conflict(exc, whole, bases)
+                streams = _expectations(targets)
+                conflict = self._as_conflict(exc, streams, [bases[s.stream] for s in streams])
                 if conflict is None:
                     raise
                 raise conflict from exc
 
     def _import(
-        self, rows: Sequence[ImportRow], bases: dict[str, int], *, tell_places: bool
+        self,
+        targets: Sequence[ImportTarget],
+        versions: Sequence[int],
+        rows: Iterable[NewRow],
+        *,
+        tell_places: bool,
     ) -> list[Placed]:
-        """Write rows in their order, above their bases, by few statements."""
-        reached = dict(bases)
+        """Write rows in their order, by few statements; `versions` are those they get."""
         places: list[Placed] = []
-        for part in _parts_without_return(rows):
-            placed = self._insert(part, reached)
-            for item in part:
-                places.extend(placed[item.stream])
-                reached[item.stream] += len(item.rows)
+        for part, bases in _parts_without_return(targets, versions, rows):
+            for found in self._insert(part, bases):
+                places.extend(found)
         return places
 
     @abstractmethod
-    def _insert(
-        self, ordered: Sequence[RowsOfStream], bases: dict[str, int]
-    ) -> dict[str, list[Placed]]:
+    def _insert(self, ordered: Sequence[RowsOfStream], bases: Sequence[int]) -> list[list[Placed]]:
         """Write the rows above their bases, all or none, positions ascending in row order."""
+
+    def _insert_only(self, ordered: Sequence[RowsOfStream], bases: Sequence[int]) -> None:
+        """See `_insert`, for who does not ask for the places."""
+        self._insert(ordered, bases)
 
     @abstractmethod
     def _as_conflict(
-        self, exc: DatabaseError, ordered: Sequence[RowsOfStream], bases: dict[str, int]
+        self, exc: DatabaseError, ordered: Sequence[RowsOfStream], bases: Sequence[int]
     ) -> ConcurrencyError | None:
         """The conflict that a database error means, None when it means something else."""
 
@@ -351,51 +371,56 @@ def _base_of(item: RowsOfStream, current: int | None) -> int:
     return item.expected
 
 
-@dataclass(slots=True)
-class _Imported:
-    """What an import holds for one stream: where it is, and what is expected and written."""
-
-    stream: str
-    base: int
-    expected: Expected
-    rows: list[NewRow]
-
-
-def _streams_of(rows: Sequence[ImportRow], versions: dict[str, int]) -> dict[str, _Imported]:
-    """Rows by stream, in order. Raises ConcurrencyError for a version that is not the next."""
-    found: dict[str, _Imported] = {}
-    for item in rows:
-        stream = found.get(item.stream)
-        if stream is None:
-            base = versions[item.stream]
-            expected = ANY if item.version is None else item.version - 1
-            stream = found[item.stream] = _Imported(item.stream, base, expected, [])
-        reached = stream.base + len(stream.rows)
-        if item.version is not None and item.version != reached + 1:
-            raise ConcurrencyError(item.stream, item.version - 1, reached)
-        stream.rows.append(item.row)
-    return found
+def _next_versions(targets: Sequence[ImportTarget], bases: dict[str, int]) -> list[int]:
+    """The version that each gets. Raises ConcurrencyError for one given that is not the next."""
+    reached = dict(bases)
+    versions: list[int] = []
+    for stream, version in targets:
+        following = reached[stream] + 1
+        if version is not None and version != following:
+            raise ConcurrencyError(stream, version - 1, following - 1)
+        reached[stream] = following
+        versions.append(following)
+    return versions
 
 
-def _parts_without_return(rows: Sequence[ImportRow]) -> Iterator[list[RowsOfStream]]:
+def _expectations(targets: Sequence[ImportTarget]) -> list[RowsOfStream]:
+    """What the import expects of each of its streams, by the first event that it has for it."""
+    found: dict[str, RowsOfStream] = {}
+    for stream, version in targets:
+        if stream not in found:
+            found[stream] = RowsOfStream(stream, ANY if version is None else version - 1, ())
+    return list(found.values())
+
+
+def _parts_without_return(
+    targets: Sequence[ImportTarget], versions: Sequence[int], rows: Iterable[NewRow]
+) -> Iterator[tuple[list[RowsOfStream], list[int]]]:
     """Parts in which the rows of each stream stand together, so that one insert keeps the order."""
-    part: dict[str, RowsOfStream] = {}
+    part: dict[str, list[NewRow]] = {}
+    bases: list[int] = []
     last: str | None = None
-    for item in rows:
-        if item.stream != last and item.stream in part:
-            yield list(part.values())
-            part = {}
-        if item.stream not in part:
-            part[item.stream] = RowsOfStream(item.stream, ANY, [])
-        cast("list[NewRow]", part[item.stream].rows).append(item.row)
-        last = item.stream
+    for (stream, _), version, row in zip(targets, versions, rows, strict=True):
+        if stream != last and stream in part:
+            yield [RowsOfStream(name, ANY, found) for name, found in part.items()], bases
+            part, bases = {}, []
+        if stream not in part:
+            part[stream] = []
+            bases.append(version - 1)
+        part[stream].append(row)
+        last = stream
     if part:
-        yield list(part.values())
+        yield [RowsOfStream(name, ANY, found) for name, found in part.items()], bases
 
 
-def _refuse_repeated(ordered: Sequence[RowsOfStream]) -> None:
-    for one, other in zip(ordered, ordered[1:], strict=False):
-        if one.stream == other.stream:
-            raise ValueError(
-                f"Stream {one.stream!r} is named twice in one append: join its events."
-            )
+def _in_order(streams: Sequence[RowsOfStream]) -> list[RowsOfStream]:
+    """Those with rows, sorted by stream. Raises ValueError for a stream that is named twice."""
+    ordered = [item for item in streams if item.rows]
+    if len(ordered) > 1:
+        ordered.sort(key=attrgetter("stream"))
+        for one, other in zip(ordered, ordered[1:], strict=False):
+            if one.stream == other.stream:
+                raise ValueError(
+                    f"Stream {one.stream!r} is named twice in one append: join its events."
+                )
+    return ordered

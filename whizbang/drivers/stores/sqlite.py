@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
@@ -12,8 +12,8 @@ from django.db import DatabaseError, IntegrityError, transaction
 
 from whizbang.drivers.errors import naming_missing_tables
 from whizbang.drivers.execution import executor_of
-from whizbang.drivers.stores.base import Placed, RowsOfStream, StoredRow
-from whizbang.drivers.stores.commit_order import CommitOrderStore, naive_utc
+from whizbang.drivers.stores.base import NewRow, Placed, RowsOfStream, StoredRow
+from whizbang.drivers.stores.commit_order import CommitOrderStore, naive_utc, numbered
 from whizbang.exceptions import ConcurrencyError
 
 _INSERT = (
@@ -21,6 +21,8 @@ _INSERT = (
     " occurred_at, recorded_at) VALUES "
 )
 _ROW = "(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+_INSERT_ONE = _INSERT + _ROW
+_RETURNING = " RETURNING stream, version, position"
 _COLUMN_COUNT = 9
 
 
@@ -36,44 +38,54 @@ class SqliteStore(CommitOrderStore):
     )
     _category_sql = "substr(stream, 1, instr(stream || '-', '-') - 1)"
 
-    def _insert(
-        self, ordered: Sequence[RowsOfStream], bases: dict[str, int]
-    ) -> dict[str, list[Placed]]:
+    def _insert(self, ordered: Sequence[RowsOfStream], bases: Sequence[int]) -> list[list[Placed]]:
         recorded_at = datetime.now(UTC)
         if len(ordered) == 1 and len(ordered[0].rows) == 1:
-            item = ordered[0]
-            return {item.stream: [self._insert_one(item, bases[item.stream] + 1, recorded_at)]}
-        rows = _parameters(ordered, bases, naive_utc(recorded_at))
+            position = self._insert_one(ordered[0], bases[0] + 1, recorded_at)
+            return [[Placed(position, bases[0] + 1, recorded_at)]]
         positions: dict[tuple[str, int], int] = {}
-        with self._all_or_none(len(rows)):
-            for start in range(0, len(rows), self._chunk_rows):
-                positions.update(self._insert_chunk(rows[start : start + self._chunk_rows]))
-        return {
-            item.stream: [
+        for cursor in self._insert_chunks(ordered, bases, recorded_at, _RETURNING):
+            # By stream and version: SQLite does not promise the order of RETURNING.
+            positions.update({(stream, version): at for stream, version, at in cursor.fetchall()})
+        return [
+            [
                 Placed(positions[item.stream, version], version, recorded_at)
-                for version in range(
-                    bases[item.stream] + 1, bases[item.stream] + len(item.rows) + 1
-                )
+                for version in range(base + 1, base + len(item.rows) + 1)
             ]
-            for item in ordered
-        }
+            for item, base in zip(ordered, bases, strict=True)
+        ]
 
-    def _insert_one(self, item: RowsOfStream, version: int, recorded_at: datetime) -> Placed:
-        (row,) = item.rows
-        params = (
-            item.stream,
-            version,
-            row.type,
-            row.schema,
-            row.slice,
-            row.payload,
-            row.metadata,
-            naive_utc(row.occurred_at),
-            naive_utc(recorded_at),
-        )
-        # The position of an AUTOINCREMENT key is the row id of the insert.
-        cursor = executor_of(self.connection).execute(_INSERT + _ROW, params)
-        return Placed(cursor.lastrowid, version, recorded_at)
+    def _insert_only(self, ordered: Sequence[RowsOfStream], bases: Sequence[int]) -> None:
+        recorded_at = datetime.now(UTC)
+        if len(ordered) == 1 and len(ordered[0].rows) == 1:
+            self._insert_one(ordered[0], bases[0] + 1, recorded_at)
+            return
+        for _ in self._insert_chunks(ordered, bases, recorded_at, ""):
+            continue
+
+    def _insert_one(self, item: RowsOfStream, version: int, recorded_at: datetime) -> int:
+        """Gives the position: that of an AUTOINCREMENT key is the row id of the insert."""
+        params = _parameters(item.stream, version, item.rows[0], naive_utc(recorded_at))
+        position: int = executor_of(self.connection).execute(_INSERT_ONE, params).lastrowid
+        return position
+
+    def _insert_chunks(
+        self,
+        ordered: Sequence[RowsOfStream],
+        bases: Sequence[int],
+        recorded_at: datetime,
+        returning: str,
+    ) -> Iterator[Any]:
+        """Cursors of the statements, one after the other."""
+        rows, recorded = numbered(ordered, bases), naive_utc(recorded_at)
+        execute, size = executor_of(self.connection).execute, self._chunk_rows
+        with self._all_or_none(len(rows)):
+            for start in range(0, len(rows), size):
+                chunk = rows[start : start + size]
+                params: list[Any] = []
+                for stream, version, row in chunk:
+                    params += _parameters(stream, version, row, recorded)
+                yield execute(_INSERT + ", ".join([_ROW] * len(chunk)) + returning, params)
 
     @property
     def _chunk_rows(self) -> int:
@@ -84,16 +96,8 @@ class SqliteStore(CommitOrderStore):
             return nullcontext()
         return transaction.atomic(using=self.using)
 
-    def _insert_chunk(self, rows: Sequence[tuple[Any, ...]]) -> dict[tuple[str, int], int]:
-        """Positions by stream and version: SQLite does not promise the order of RETURNING."""
-        values = ", ".join([_ROW] * len(rows))
-        params = [value for row in rows for value in row]
-        sql = f"{_INSERT}{values} RETURNING stream, version, position"
-        found = executor_of(self.connection).execute(sql, params).fetchall()
-        return {(stream, version): position for stream, version, position in found}
-
     def _as_conflict(
-        self, exc: DatabaseError, ordered: Sequence[RowsOfStream], bases: dict[str, int]
+        self, exc: DatabaseError, ordered: Sequence[RowsOfStream], bases: Sequence[int]
     ) -> ConcurrencyError | None:
         # "database is locked" is an OperationalError: nobody moved the stream, so it goes through.
         is_conflict = isinstance(exc, IntegrityError) and "whizbang_event.version" in str(exc)
@@ -128,21 +132,15 @@ class SqliteStore(CommitOrderStore):
         return None if value is None else naive_utc(value)
 
 
-def _parameters(
-    ordered: Sequence[RowsOfStream], bases: dict[str, int], recorded_at: str
-) -> list[tuple[Any, ...]]:
-    return [
-        (
-            item.stream,
-            version,
-            row.type,
-            row.schema,
-            row.slice,
-            row.payload,
-            row.metadata,
-            naive_utc(row.occurred_at),
-            recorded_at,
-        )
-        for item in ordered
-        for version, row in enumerate(item.rows, bases[item.stream] + 1)
-    ]
+def _parameters(stream: str, version: int, row: NewRow, recorded_at: str) -> tuple[Any, ...]:
+    return (
+        stream,
+        version,
+        row.type,
+        row.schema,
+        row.slice,
+        row.payload,
+        row.metadata,
+        naive_utc(row.occurred_at),
+        recorded_at,
+    )

@@ -66,7 +66,7 @@ class SqlServerStore(CounterStore):
         return f"{begin} {values};\n{load_statement(self.vendor, 'end_append')}"
 
     def _as_conflict(
-        self, exc: DatabaseError, ordered: Sequence[RowsOfStream], bases: dict[str, int]
+        self, exc: DatabaseError, ordered: Sequence[RowsOfStream], bases: Sequence[int]
     ) -> ConcurrencyError | None:
         if _UNIQUE in str(exc):
             return self._moved(ordered, bases)

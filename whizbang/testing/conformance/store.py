@@ -87,6 +87,33 @@ class StoreContract:
         assert decode(row.metadata) == {"m": 1}
         assert before < row.recorded_at < datetime.now(UTC) + timedelta(minutes=1)
 
+    def test_append_only_gives_the_versions(self, store: EventStoreDriver) -> None:
+        one, three = [self.row(store)], [self.row(store) for _ in range(3)]
+        assert store.append_only([RowsOfStream("s-1", NO_STREAM, one)]) == [1]
+        several = [
+            RowsOfStream("s-2", NO_STREAM, three),
+            RowsOfStream("s-0", 5, []),
+            RowsOfStream("s-1", ANY, three),
+        ]
+        assert store.append_only(several) == [3, 0, 4]
+        assert [(row.stream, row.version) for row in self.log(store)] == [
+            ("s-1", 1),
+            *(("s-1", version) for version in (2, 3, 4)),
+            *(("s-2", version) for version in (1, 2, 3)),
+        ]
+
+    @pytest.mark.parametrize("expected", [0, 2, 4, STREAM_EXISTS])
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_append_only_is_refused_when_the_stream_is_elsewhere(
+        self, store: EventStoreDriver, expected: Expected, count: int
+    ) -> None:
+        stream = "s-new" if expected is STREAM_EXISTS else "s-1"
+        self.append(store, "s-1", 3)
+        rows = [self.row(store) for _ in range(count)]
+        with pytest.raises(ConcurrencyError), transaction.atomic(using=store.using):
+            store.append_only([RowsOfStream(stream, expected, rows)])
+        assert [row.version for row in self.log(store)] == [1, 2, 3]
+
     @pytest.mark.parametrize("expected", [0, 2, 4, 99, -1])
     def test_append_is_refused_when_the_stream_is_elsewhere(
         self, store: EventStoreDriver, expected: int

@@ -5,4 +5,3 @@ INSERT INTO whizbang_event
     (stream, version, type, schema, slice, payload, metadata, occurred_at, recorded_at)
 VALUES
     (%s, %s, %s, %s, %s, %s::jsonb, %s::jsonb, %s, clock_timestamp())
-RETURNING position, recorded_at

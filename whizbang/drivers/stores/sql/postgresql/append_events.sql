@@ -17,11 +17,10 @@ FROM unnest(
     n (stream, version, type, schema, slice, payload, metadata, occurred_at, ordinality)
 WHERE NOT EXISTS (
     SELECT 1
-    FROM unnest(%(guarded_streams)s::text[], %(guarded_versions)s::integer[])
+    FROM unnest(%(guarded_streams)b::text[], %(guarded_versions)b::integer[])
         AS g (stream, version)
     WHERE NOT EXISTS (
         SELECT 1 FROM whizbang_event e WHERE e.stream = g.stream AND e.version = g.version
     )
 )
 ORDER BY n.ordinality
-RETURNING position, recorded_at

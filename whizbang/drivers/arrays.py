@@ -1,0 +1,105 @@
+"""Arrays for PostgreSQL in its binary format, made by a tenth of the calls that psycopg's own take.
+
+The format is array_recv's of the server's source: dimensions, a flag for NULLs, the element type, then each
+element with its length. Marked lists travel so where the statement says %b; where somebody else runs
+the statement, as Django's cursor does for who watches queries, they are plain lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from struct import Struct
+from typing import Any, ClassVar
+
+from psycopg.abc import AdaptContext
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
+
+_HEADER = Struct("!iiIii").pack  # dimensions, has NULLs, element type, length, first index
+_EMPTY_HEADER = Struct("!iiI").pack
+_LENGTH = Struct("!i").pack
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Texts(list[str]):
+    """For a text[]."""
+
+
+class Integers(list[int]):
+    """For an integer[]."""
+
+
+class SmallIntegers(list[int]):
+    """For a smallint[]."""
+
+
+class Instants(list[datetime]):
+    """For a timestamptz[]; aware datetimes."""
+
+
+class _ArrayDumper(Dumper):
+    format = Format.BINARY
+    element_oid: ClassVar[int]
+
+    def dump(self, obj: Any) -> bytes:
+        if not obj:
+            return _EMPTY_HEADER(0, 0, self.element_oid)
+        header = _HEADER(1, 0, self.element_oid, len(obj), 1)
+        return header + b"".join(self._elements(obj))
+
+    def _elements(self, values: Any) -> Iterable[bytes]:
+        raise NotImplementedError
+
+
+class _TextsDumper(_ArrayDumper):
+    oid, element_oid = 1009, 25
+
+    def _elements(self, values: Texts) -> Iterable[bytes]:
+        for value in values:
+            data = value.encode()
+            yield _LENGTH(len(data))
+            yield data
+
+
+class _IntegersDumper(_ArrayDumper):
+    oid, element_oid = 1007, 23
+    _element = Struct("!ii").pack
+
+    def _elements(self, values: Integers) -> Iterable[bytes]:
+        return [self._element(4, value) for value in values]
+
+
+class _SmallIntegersDumper(_ArrayDumper):
+    oid, element_oid = 1005, 21
+    _element = Struct("!ih").pack
+
+    def _elements(self, values: SmallIntegers) -> Iterable[bytes]:
+        return [self._element(2, value) for value in values]
+
+
+class _InstantsDumper(_ArrayDumper):
+    oid, element_oid = 1185, 1184
+    _element = Struct("!iq").pack
+
+    def _elements(self, values: Instants) -> Iterable[bytes]:
+        last, element = None, b""
+        for value in values:
+            if value is not last:  # events of one append share theirs
+                last, element = value, self._element(8, (value - _EPOCH) // _MICROSECOND)
+            yield element
+
+
+_DUMPERS: dict[type, type[Dumper]] = {
+    Texts: _TextsDumper,
+    Integers: _IntegersDumper,
+    SmallIntegers: _SmallIntegersDumper,
+    Instants: _InstantsDumper,
+}
+
+
+def register_arrays(context: AdaptContext) -> None:
+    """Let a cursor send marked lists in the binary format."""
+    for cls, dumper in _DUMPERS.items():
+        context.adapters.register_dumper(cls, dumper)
