@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -43,13 +44,18 @@ class _Chunk:
         self._bytes += len(checked[2])
 
     def make_rows(self, rows: EventRows) -> Iterator[NewRow]:
-        last, slice_number = "", 0
+        last, slice_number, now = "", 0, datetime.now(UTC)
         for (stream, _), known in zip(self.targets, self._checked, strict=True):
             if stream != last:
                 last, slice_number = stream, slice_of(stream)
             checked, occurred_at, user, message_id = known
             yield rows.make(
-                checked, slice_number, occurred_at=occurred_at, user=user, message_id=message_id
+                checked,
+                slice_number,
+                now,
+                occurred_at=occurred_at,
+                user=user,
+                message_id=message_id,
             )
 
 

@@ -56,8 +56,9 @@ class EventRows:
 
     def make_all(self, stream: str, events: Iterable[Any]) -> list[NewRow]:
         """Rows of one stream's events. Raises TypeError, `InvalidMessage` or `OwnershipError`."""
-        slice_number, check, make = slice_of(stream), self.check, self.make
-        return [make(check(event), slice_number) for event in events]
+        slice_number, now = slice_of(stream), datetime.now(UTC)
+        check, make = self.check, self.make
+        return [make(check(event), slice_number, now) for event in events]
 
     def check(self, event: Any) -> Checked:
         """Raises TypeError for what is no event, `InvalidMessage` or `OwnershipError`."""
@@ -68,14 +69,15 @@ class EventRows:
         self,
         checked: Checked,
         slice_number: int,
+        now: datetime,
         *,
         occurred_at: datetime | None = None,
         user: Any = None,
         message_id: Any = None,
     ) -> NewRow:
-        """The row of a checked event; see `envelope` for what is known about it.
+        """The row of a checked event, which occurred `now` unless somebody knows better.
 
-        Raises TypeError or ValueError.
+        See `envelope` for what can be known about it. Raises TypeError or ValueError.
         """
         kind, event, payload = checked
         encode = self._encode
@@ -99,7 +101,7 @@ class EventRows:
             slice_number,
             payload if self._is_json else encode(event),
             metadata,
-            instant or datetime.now(UTC),
+            instant or now,
         )
 
     def _caused(self, id: Any, user: Any, event: Any) -> WireMetadata:

@@ -57,10 +57,12 @@ class _TextsDumper(_ArrayDumper):
     oid, element_oid = 1009, 25
 
     def _elements(self, values: Texts) -> Iterable[bytes]:
+        last, element = None, b""
         for value in values:
-            data = value.encode()
-            yield _LENGTH(len(data))
-            yield data
+            if value is not last:  # events of one stream share its name
+                data = value.encode()
+                last, element = value, _LENGTH(len(data)) + data
+            yield element
 
 
 class _IntegersDumper(_ArrayDumper):

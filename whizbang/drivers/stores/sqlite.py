@@ -12,7 +12,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 
 from whizbang.drivers.errors import naming_missing_tables
 from whizbang.drivers.execution import executor_of
-from whizbang.drivers.stores.base import NewRow, Placed, RowsOfStream, StoredRow
+from whizbang.drivers.stores.base import Placed, RowsOfStream, StoredRow
 from whizbang.drivers.stores.commit_order import CommitOrderStore, naive_utc, numbered
 from whizbang.exceptions import ConcurrencyError
 
@@ -65,7 +65,9 @@ class SqliteStore(CommitOrderStore):
 
     def _insert_one(self, item: RowsOfStream, version: int, recorded_at: datetime) -> int:
         """Gives the position: that of an AUTOINCREMENT key is the row id of the insert."""
-        params = _parameters(item.stream, version, item.rows[0], naive_utc(recorded_at))
+        row = item.rows[0]
+        times = naive_utc(row.occurred_at), naive_utc(recorded_at)
+        params = (item.stream, version, *row[:5], *times)
         position: int = executor_of(self.connection).execute(_INSERT_ONE, params).lastrowid
         return position
 
@@ -78,13 +80,16 @@ class SqliteStore(CommitOrderStore):
     ) -> Iterator[Any]:
         """Cursors of the statements, one after the other."""
         rows, recorded = numbered(ordered, bases), naive_utc(recorded_at)
+        last, occurred = recorded_at, recorded
         execute, size = executor_of(self.connection).execute, self._chunk_rows
         with self._all_or_none(len(rows)):
             for start in range(0, len(rows), size):
                 chunk = rows[start : start + size]
                 params: list[Any] = []
                 for stream, version, row in chunk:
-                    params += _parameters(stream, version, row, recorded)
+                    if row.occurred_at is not last:  # events of one append share theirs
+                        last, occurred = row.occurred_at, naive_utc(row.occurred_at)
+                    params += (stream, version, *row[:5], occurred, recorded)
                 yield execute(_INSERT + ", ".join([_ROW] * len(chunk)) + returning, params)
 
     @property
@@ -130,17 +135,3 @@ class SqliteStore(CommitOrderStore):
 
     def _instant(self, value: datetime | None) -> Any:
         return None if value is None else naive_utc(value)
-
-
-def _parameters(stream: str, version: int, row: NewRow, recorded_at: str) -> tuple[Any, ...]:
-    return (
-        stream,
-        version,
-        row.type,
-        row.schema,
-        row.slice,
-        row.payload,
-        row.metadata,
-        naive_utc(row.occurred_at),
-        recorded_at,
-    )
