@@ -187,14 +187,17 @@ class EventStore:
         return recorded if asked is None else _only(asked, recorded)
 
     def _flatten(self, rows: Iterable[StoredRow]) -> Iterator[Recorded]:
-        # What most events are, without the detour through lists.
+        # What most events are, without the detour through lists, and with one look-up for a run of one type.
+        name, decode = None, None
         for row in rows:
-            plain = plain_type(row.type)
-            if plain is None:
+            if row.type != name:
+                name, plain = row.type, plain_type(row.type)
+                decode = None if plain is None else codec(plain, self.serializer).decode
+            if decode is None:
                 yield from self.decode(row)
             else:
                 where = (row.stream, row.version, row.position)
-                event = codec(plain, self.serializer).decode(row.payload, row.schema, where)
+                event = decode(row.payload, row.schema, where)
                 yield Recorded(event, self.decode_metadata(row))
 
     aread_stream = as_async_iterator(read_stream)
@@ -283,14 +286,15 @@ class EventStore:
         return read_events(row.type, row.schema, row.payload, self.serializer, where)
 
     def decode_metadata(self, row: StoredRow) -> Metadata:
-        wire: WireMetadata = self._decode_metadata(row.metadata)
+        position, stream, version, type, _, _, metadata, occurred_at, recorded_at = row
+        wire: WireMetadata = self._decode_metadata(metadata)
         return wire.to_metadata(
-            type=row.type,
-            occurred_at=row.occurred_at,
-            stream=row.stream,
-            version=row.version,
-            position=row.position,
-            recorded_at=row.recorded_at,
+            type=type,
+            occurred_at=occurred_at,
+            stream=stream,
+            version=version,
+            position=position,
+            recorded_at=recorded_at,
         )
 
 

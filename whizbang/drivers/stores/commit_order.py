@@ -35,16 +35,6 @@ class CommitOrderStore(RelationalStore):
     def tail(self, *, after: int) -> LogTail:
         return CommitOrderTail(self, after=after)
 
-    def _read(self, sql: str, params: Sequence[Any]) -> list[StoredRow]:
-        return [self._stored(row) for row in self._fetch(sql, params)]
-
-    _scan = _read
-
-    @staticmethod
-    @abstractmethod
-    def _stored(row: tuple[Any, ...]) -> StoredRow:
-        """A row of `columns` as the contract has it."""
-
 
 class CounterStore(CommitOrderStore):
     """Positions come from a counter row, which stays locked until the appending transaction ends."""
@@ -102,6 +92,16 @@ class CounterStore(CommitOrderStore):
 
     def _place(self, stream: str, version: int) -> tuple[Any, ...]:
         return stream, stream, version
+
+    def _read(self, sql: str, params: Sequence[Any]) -> list[StoredRow]:
+        return [self._stored(row) for row in self._fetch(sql, params)]
+
+    _scan = _read
+
+    @staticmethod
+    @abstractmethod
+    def _stored(row: tuple[Any, ...]) -> StoredRow:
+        """A row of `columns` as the contract has it."""
 
     def settled_head(self) -> int:
         self.check_session()

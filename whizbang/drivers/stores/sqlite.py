@@ -120,12 +120,19 @@ class SqliteStore(CommitOrderStore):
         with self.connection.cursor() as cursor:
             cursor.execute("UPDATE whizbang_store_head SET id = id")
 
-    @staticmethod
-    def _stored(row: tuple[Any, ...]) -> StoredRow:
-        # With its offset in the text, an instant is made at once: half the time of adding the zone afterwards.
-        occurred_at = datetime.fromisoformat(row[7] + "+00:00")
-        recorded_at = datetime.fromisoformat(row[8] + "+00:00")
-        return StoredRow._make((*row[:7], occurred_at, recorded_at))
+    def _read(self, sql: str, params: Sequence[Any]) -> list[StoredRow]:
+        found: list[StoredRow] = []
+        text, recorded_at = "", None
+        for row in self._fetch(sql, params):
+            # Events of one append share it. With its offset in the text, an instant is made at once: half the
+            # time of adding the zone afterwards.
+            if row[8] != text:
+                text, recorded_at = row[8], datetime.fromisoformat(row[8] + "+00:00")
+            occurred_at = datetime.fromisoformat(row[7] + "+00:00")
+            found.append(StoredRow._make((*row[:7], occurred_at, recorded_at)))
+        return found
+
+    _scan = _read
 
     def _is_in(self, expression: str) -> str:
         return f"{expression} IN (SELECT value FROM json_each(%s))"
