@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from whizbang.drivers.stores.base import LogFilter, StoredRow
-from whizbang.exceptions import UnknownMessageType, WhizbangError
+from whizbang.exceptions import DecodeError, UnknownMessageType, WhizbangError
 from whizbang.messages.text import error_text, traceback_text
 from whizbang.models import ParkedStream, Rebuild, Subscription
 from whizbang.projections.failing import FailingEvent, failing_event, mark_failing
@@ -245,6 +245,7 @@ class _Replay:
     ) -> None:
         self._store, self._definition, self._run, self._stack = store, definition, run, stack
         self._poisoned, self._leases = poisoned, leases
+        self._row: StoredRow | None = None  # that is being decoded
         self.head = 0
         self.count = 0
         self.row_count = 0
@@ -265,23 +266,29 @@ class _Replay:
         self.head = self._store.head()
 
     def _read(self, after: int, until: int, *, reports: bool) -> Iterator[Recorded]:
-        wanted = LogFilter(types=sorted(self._definition.type_names or ()))
-        rows = self._store.driver.read_log(after=after, until=until, limit=None, filter=wanted)
+        types = LogFilter(types=sorted(self._definition.type_names or ()))
+        rows = self._store.driver.read_log(after=after, until=until, limit=None, filter=types)
+        wanted = self._definition.event_types
+        try:
+            for recorded in self._store.typed(self._pass(rows, reports=reports)):
+                if type(recorded.event) in wanted:
+                    yield recorded
+        except (DecodeError, UnknownMessageType) as exc:
+            assert self._row is not None
+            mark_failing(exc, self._store.decode_metadata(self._row))
+            raise
+
+    def _pass(self, rows: Iterable[StoredRow], *, reports: bool) -> Iterator[StoredRow]:
+        """Rows that are not left out, counted."""
         for row in rows:
-            poison = self._poisoned.get(row.stream)
+            poison = self._poisoned.get(row.stream) if self._poisoned else None
             if poison is not None and row.position >= poison[0].position:
                 continue
-            yield from self._decode(row)
+            self._row = row
+            yield row
             self.count += 1
             if reports and self.count % _REPORT_EVENTS == 0:
                 self._report(row.position)
-
-    def _decode(self, row: StoredRow) -> list[Recorded]:
-        try:
-            return self._definition.read([row])
-        except Exception as exc:
-            mark_failing(exc, self._store.decode_metadata(row))
-            raise
 
     def _report(self, position: int) -> None:
         Rebuild.objects.using(self._store.using).filter(pk=self._run.pk).update(

@@ -152,7 +152,7 @@ class EventStore:
             backwards=backwards,
             limit=limit,
         )
-        return self._flatten(rows)
+        return self.typed(rows)
 
     def read_all(
         self,
@@ -183,22 +183,26 @@ class EventStore:
             occurred_before=as_instant(occurred_before),
         )
         rows = self.driver.read_log(after=after, until=self.head(), limit=limit, filter=wanted)
-        recorded = self._flatten(rows)
+        recorded = self.typed(rows)
         return recorded if asked is None else _only(asked, recorded)
 
-    def _flatten(self, rows: Iterable[StoredRow]) -> Iterator[Recorded]:
+    def typed(self, rows: Iterable[StoredRow]) -> Iterator[Recorded]:
+        """Stored rows as typed events with their metadata, in bounded memory.
+
+        Raises UnknownMessageType or DecodeError.
+        """
         # What most events are, without the detour through lists, and with one look-up for a run of one type.
-        name, decode = None, None
+        name, decode, metadata_of = None, None, self.decode_metadata
         for row in rows:
-            if row.type != name:
-                name, plain = row.type, plain_type(row.type)
+            position, stream, version, type, schema, payload = row[:6]
+            if type != name:
+                name, plain = type, plain_type(type)
                 decode = None if plain is None else codec(plain, self.serializer).decode
             if decode is None:
                 yield from self.decode(row)
             else:
-                where = (row.stream, row.version, row.position)
-                event = decode(row.payload, row.schema, where)
-                yield Recorded(event, self.decode_metadata(row))
+                event = decode(payload, schema, (stream, version, position))
+                yield Recorded(event, metadata_of(row))
 
     aread_stream = as_async_iterator(read_stream)
     aread_all = as_async_iterator(read_all)
