@@ -10,7 +10,7 @@ from types import ModuleType
 
 from benchmarks.options import Options
 
-NAMES = ("dispatch", "command", "append", "read", "cdnow")
+NAMES = ("dispatch", "command", "append", "read", "project", "cdnow")
 
 
 def load(name: str) -> ModuleType:

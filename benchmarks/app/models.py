@@ -15,3 +15,16 @@ class CartSummary(models.Model):
 
     def __str__(self) -> str:
         return self.cart_id
+
+
+class CartTotal(models.Model):
+    """What the benchmark of projections rebuilds and keeps current."""
+
+    cart_id = models.CharField(primary_key=True, max_length=64)
+    items = models.IntegerField(default=0)
+    quantity = models.IntegerField(default=0)
+    total = models.DecimalField(max_digits=16, decimal_places=2, default=0)
+    changed_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.cart_id

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from benchmarks.app.messages import CartOpened, ItemAdded
-from benchmarks.app.models import CartSummary
+from benchmarks.app.models import CartSummary, CartTotal
 from whizbang import Metadata, ModelProjection, on
 
 
@@ -16,6 +16,19 @@ class CartSummaries(ModelProjection):
 
     @on(ItemAdded, by="cart_id")
     def added(self, row: CartSummary, event: ItemAdded, meta: Metadata) -> None:
+        row.items += 1
+        row.quantity += event.quantity
+        row.total += event.amount
+        row.changed_at = meta.occurred_at
+
+
+class CartTotals(ModelProjection):
+    """Async: what a worker does, and a rebuild."""
+
+    model = CartTotal
+
+    @on(ItemAdded, by="cart_id")
+    def added(self, row: CartTotal, event: ItemAdded, meta: Metadata) -> None:
         row.items += 1
         row.quantity += event.quantity
         row.total += event.amount

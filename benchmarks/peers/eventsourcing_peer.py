@@ -32,18 +32,20 @@ class Notebook(Aggregate):
 def make_application(
     database: dict[str, Any], *, creates_tables: bool = False
 ) -> Application[UUID]:
-    return Application(
-        env={
-            "PERSISTENCE_MODULE": "eventsourcing.postgres",
-            "POSTGRES_DBNAME": database["NAME"],
-            "POSTGRES_HOST": str(database["HOST"]),
-            "POSTGRES_PORT": str(database["PORT"]),
-            "POSTGRES_USER": database["USER"],
-            "POSTGRES_PASSWORD": database["PASSWORD"],
-            "POSTGRES_POOL_SIZE": "1",
-            "CREATE_TABLE": "y" if creates_tables else "n",
-        }
-    )
+    return Application(env=make_environment(database, creates_tables=creates_tables))
+
+
+def make_environment(database: dict[str, Any], *, creates_tables: bool) -> dict[str, str]:
+    return {
+        "PERSISTENCE_MODULE": "eventsourcing.postgres",
+        "POSTGRES_DBNAME": database["NAME"],
+        "POSTGRES_HOST": str(database["HOST"]),
+        "POSTGRES_PORT": str(database["PORT"]),
+        "POSTGRES_USER": database["USER"],
+        "POSTGRES_PASSWORD": database["PASSWORD"],
+        "POSTGRES_POOL_SIZE": "1",
+        "CREATE_TABLE": "y" if creates_tables else "n",
+    }
 
 
 def create_tables(database: dict[str, Any]) -> None:

@@ -149,6 +149,17 @@ def test_read_reports_the_log_and_loads_of_every_size() -> None:
             assert "store.load" in names_in(report, f"an aggregate of {events} events, {vendor}")
 
 
+def test_project_rebuilds_as_the_loop_does_and_follows() -> None:
+    """It compares the rows of both ways itself."""
+    if "postgresql" not in available_databases():
+        pytest.skip("PostgreSQL does not answer")
+    report = run_smoke("project")
+
+    assert_has_shape_of_report(report, "project")
+    assert names_in(report, "200 events into 10 rows, postgresql") >= {"rebuild", "loop by hand"}
+    assert len(names_in(report, "from commit to projected, 0.5 s, postgresql")) == 2
+
+
 def test_cdnow_reports_rate_and_memory_of_every_run() -> None:
     try:
         find_file()
