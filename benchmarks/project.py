@@ -108,7 +108,7 @@ def measure_rebuild(database: Database, size: Size) -> dict[str, Series]:
     site.set_up(database)
     rebuilding.fill_log(size.events)
     rebuilding.create_table(database.settings)
-    following_seconds: dict[str, list[float]] = {OURS: [], BY_HAND: []}
+    taken: dict[str, list[float]] = {OURS: [], BY_HAND: []}
     for name in interleave([OURS, BY_HAND], size.rounds):
         done = (
             rebuilding.rebuild(PROJECTION)
@@ -117,15 +117,16 @@ def measure_rebuild(database: Database, size: Size) -> dict[str, Series]:
         )
         if done.events != size.events:
             raise RuntimeError(f"{name} folded {done.events} events of {size.events}.")
-        following_seconds[name].append(done.seconds / done.events)
+        taken[name].append(done.seconds / done.events)
     rebuilding.check_alike(database.settings)
-    return {name: Series(tuple(seconds)) for name, seconds in following_seconds.items()}
+    return {name: Series(tuple(seconds)) for name, seconds in taken.items()}
 
 
 def measure_following(database: Database, size: Size) -> tuple[Latencies, Latencies]:
     """At the slow rate one event an append, at the fast one four."""
     site.set_up(database)
     with following.running_worker(database):
+        rebuilding.fill_log(rebuilding.ROUNDS_OF_KEYS)  # the worker is there once it has seen these
         following.wait_until_caught_up(database, PROJECTION)
         return (
             following.follow(database, PROJECTION, rate=SLOW, batch=1, seconds=size.follow_seconds),
