@@ -15,7 +15,7 @@ from whizbang.domain.unit_of_work import PlacedEvent, UnitOfWork, is_watched
 from whizbang.drivers.stores.base import ImportTarget, NewRow, Placed, StoredRow
 from whizbang.messages.envelope import Envelope
 from whizbang.store.event_store import EventStore, ImportedEvent
-from whizbang.store.slices import slice_of
+from whizbang.store.slices import checked_slice_of
 
 CHUNK_EVENTS = 5000
 CHUNK_BYTES = 4 * 1024 * 1024  # of payloads: what a chunk holds in memory
@@ -36,19 +36,16 @@ class _Chunk:
     def is_full(self) -> bool:
         return len(self._checked) >= CHUNK_EVENTS or self._bytes >= CHUNK_BYTES
 
-    def add(self, item: ImportedEvent, checked: Checked) -> None:
+    def add(self, item: ImportedEvent, checked: Checked, slice_number: int) -> None:
         stream, event, version, occurred_at, user, message_id = item
         self.targets.append(ImportTarget(stream, version))
         self.types.add(type(event))
-        self._checked.append((checked, occurred_at, user, message_id))
+        self._checked.append((checked, slice_number, occurred_at, user, message_id))
         self._bytes += len(checked[2])
 
     def make_rows(self, rows: EventRows) -> Iterator[NewRow]:
-        last, slice_number, now = "", 0, datetime.now(UTC)
-        for (stream, _), known in zip(self.targets, self._checked, strict=True):
-            if stream != last:
-                last, slice_number = stream, slice_of(stream)
-            checked, occurred_at, user, message_id = known
+        now = datetime.now(UTC)
+        for checked, slice_number, occurred_at, user, message_id in self._checked:
             yield rows.make(
                 checked,
                 slice_number,
@@ -80,10 +77,12 @@ def import_directly(
 def _chunks(
     rows: EventRows, events: Iterable[ImportedEvent | tuple[object, ...]]
 ) -> Iterator[_Chunk]:
-    chunk = _Chunk()
+    chunk, last, slice_number = _Chunk(), None, 0
     for item in events:
         event = item if type(item) is ImportedEvent else ImportedEvent(*item)
-        chunk.add(event, rows.check(event.event))
+        if event.stream != last:
+            last, slice_number = event.stream, checked_slice_of(event.stream)
+        chunk.add(event, rows.check(event.event), slice_number)
         if chunk.is_full:
             yield chunk
             chunk = _Chunk()

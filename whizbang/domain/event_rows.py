@@ -15,7 +15,7 @@ from whizbang.messages.ids import make_id_text
 from whizbang.messages.metadata import Metadata, WireMetadata
 from whizbang.messages.validation import validator
 from whizbang.store.event_store import EventStore
-from whizbang.store.slices import slice_of
+from whizbang.store.slices import checked_slice_of
 
 
 class _Kind(NamedTuple):
@@ -56,7 +56,7 @@ class EventRows:
 
     def make_all(self, stream: str, events: Iterable[Any]) -> list[NewRow]:
         """Rows of one stream's events. Raises TypeError, `InvalidMessage` or `OwnershipError`."""
-        slice_number, now = slice_of(stream), datetime.now(UTC)
+        slice_number, now = checked_slice_of(stream), datetime.now(UTC)
         check, make = self.check, self.make
         return [make(check(event), slice_number, now) for event in events]
 

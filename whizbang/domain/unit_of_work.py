@@ -19,7 +19,7 @@ from whizbang.messages.validation import validator
 from whizbang.routing.destination import mode_of
 from whizbang.routing.preparing import prepare, set_times
 from whizbang.store.event_store import EventStore, Recorded, event_store
-from whizbang.store.slices import slice_of
+from whizbang.store.slices import checked_slice_of
 from whizbang.store.snapshots import is_due, take_after_commit
 
 A = TypeVar("A", bound=Aggregate)
@@ -230,7 +230,7 @@ class UnitOfWork:
         # A loaded aggregate says where its stream must be, also for events recorded without it.
         aggregate = self.aggregates.get(stream)
         expected = self.expected.get(stream, ANY) if aggregate is None else aggregate.version
-        slice_number = slice_of(stream)
+        slice_number = checked_slice_of(stream)
         rows = [self.row_of(entry, slice_number) for entry in group]
         return RowsOfStream(stream, expected, rows, aggregate is not None)
 
