@@ -87,6 +87,7 @@ class UnitOfWork:
         self.messages: list[Envelope] = []
         self._ahead: dict[str, Aggregate] = {}  # read before they were asked for
         self.completed: list[tuple[Any, Any, Any]] = []  # (inbox row, type, result) of a batch
+        self.placed: Sequence[PlacedEvent] = ()  # what the commit has appended
 
     def load(self, aggregate_type: type[A], id: str) -> A:
         if not id:
@@ -189,6 +190,7 @@ class UnitOfWork:
             self._react(batch)
         for wants, finish in finishers:
             self._call(wants, finish, placed)
+        self.placed = placed
         return placed
 
     def _react(self, batch: Sequence[PlacedEvent]) -> None:

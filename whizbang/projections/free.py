@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
+from asgiref.sync import sync_to_async
+
 from whizbang.messages.base import Event, domain_of_module
 from whizbang.messages.metadata import Metadata
 from whizbang.projections.declaration import BEGINNING, By, collect_reactions, declared
@@ -35,6 +37,26 @@ class Projection:
         if not cls.__dict__.get("abstract", False):
             cls.abstract = False
             declared.append(cls)
+
+    @classmethod
+    def wait_until(cls, position: int, *, timeout_seconds: float = 30.0) -> None:
+        """Wait until every event up to this position of the default store is applied.
+
+        An event whose stream is parked counts as applied. An inline projection needs no waiting. Raises
+        `WaitTimeout`, and `WrongMode` inside an open transaction.
+        """
+        from whizbang.projections import waiting
+
+        targets = waiting.targets_at(cls, position)
+        waiting.wait_for(targets, timeout_seconds=timeout_seconds)
+
+    @classmethod
+    async def await_until(cls, position: int, *, timeout_seconds: float = 30.0) -> None:
+        """See wait_until()."""
+        from whizbang.projections import waiting
+
+        targets = await sync_to_async(waiting.targets_at)(cls, position)
+        await waiting.await_for(targets, timeout_seconds=timeout_seconds)
 
     @classmethod
     def own_problems(cls) -> Iterator[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from asyncio import _get_running_loop  # what get_running_loop() is made of, without its exception
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, ParamSpec, TypeVar
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -25,6 +27,9 @@ from whizbang.routing.destination import mode_of, service_of
 from whizbang.routing.preparing import join, prepare, set_times
 from whizbang.store.event_store import event_store
 
+if TYPE_CHECKING:
+    from whizbang.projections.free import Projection
+
 R = TypeVar("R")
 P = ParamSpec("P")
 
@@ -38,13 +43,17 @@ def send(
     ordering_key: str | None = None,
     using: str | None = None,
     timeout_seconds: float = 30.0,
+    wait_for: Iterable[type[Projection]] = (),
 ) -> R:
     """Handle a command now and return its handler's result; its events are stored then.
 
     Joins the caller's transaction if there is one on the store's alias; inside a handler it shares
     the unit of work. A command of another service goes through the broker, and its answer is waited
     for up to `timeout_seconds` (`WaitTimeout`); inside an open transaction that is refused.
-    Raises what the handler raises, `InvalidMessage`, `NotAuthorized`, `ConcurrencyError`.
+
+    `wait_for` names projections that shall have applied the events that the handler recorded, before
+    it returns: `WaitTimeout` says that they are stored but not applied in time; inside an open
+    transaction that is refused, too. Raises what the handler raises, `InvalidMessage`, `NotAuthorized`, `ConcurrencyError`.
     """
     if _get_running_loop() is not None:
         raise _needs_await("send")
@@ -56,7 +65,37 @@ def send(
     else:
         envelope = prepare(command, message_id, occurred_at, user, ordering_key, using)
     envelope.timeout_seconds = timeout_seconds
+    if wait_for:
+        result, targets, seconds = _send_for(envelope, wait_for)
+        _waiting().wait_for(targets, timeout_seconds=seconds)
+        return result  # type: ignore[no-any-return]
     return _send_routes[type(envelope.message)](envelope)  # type: ignore[no-any-return]
+
+
+def _send_for(
+    envelope: Envelope, wait_for: Iterable[type[Projection]]
+) -> tuple[Any, Sequence[Any], float]:
+    """The result, what projections have to reach now, and the seconds that are left for it."""
+    store, message_type = event_store(envelope.using), type(envelope.message)
+    definitions = _waiting().find_definitions(wait_for, store)
+    _waiting().refuse_open_transaction(store.using, "send(wait_for=…)")
+    if service_of(message_type) != settings.SERVICE:
+        raise WrongMode(
+            f"send(wait_for=…) waits for the events of {message_type.__whizbang__.type_name}, but service "
+            f"{service_of(message_type)!r} handles it and stores them there."
+        )
+    deadline = time.monotonic() + envelope.timeout_seconds
+    result = _send_routes[message_type](envelope)
+    placed = () if envelope.unit is None else envelope.unit.placed
+    targets = _waiting().targets_of(definitions, placed)
+    return result, targets, max(0.0, deadline - time.monotonic())
+
+
+def _waiting() -> ModuleType:
+    """Imported when it is first needed: projections are made of what stands below them."""
+    from whizbang.projections import waiting
+
+    return waiting
 
 
 def query(
@@ -296,7 +335,38 @@ def _twin(verb: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
     return twin
 
 
-asend = _twin(send)
+async def asend(
+    command: Command[R] | Envelope,
+    *,
+    wait_for: Iterable[type[Projection]] = (),
+    timeout_seconds: float = 30.0,
+    **known: Any,
+) -> R:
+    """See send()."""
+    keywords = {"timeout_seconds": timeout_seconds, **known}
+    if not wait_for:
+        return await sync_to_async(send)(command, **keywords)
+    result, targets, seconds = await sync_to_async(_prepare_and_send)(command, wait_for, **keywords)
+    await _waiting().await_for(targets, timeout_seconds=seconds)
+    return result  # type: ignore[no-any-return]
+
+
+def _prepare_and_send(
+    command: Command[Any] | Envelope,
+    wait_for: Iterable[type[Projection]],
+    *,
+    message_id: UUID | None = None,
+    occurred_at: datetime | None = None,
+    user: Any = None,
+    ordering_key: str | None = None,
+    using: str | None = None,
+    timeout_seconds: float,
+) -> tuple[Any, Sequence[Any], float]:
+    envelope = prepare(command, message_id, occurred_at, user, ordering_key, using)
+    envelope.timeout_seconds = timeout_seconds
+    return _send_for(envelope, wait_for)
+
+
 aquery = _twin(query)
 apublish = _twin(publish)
 apublish_batch = _twin(publish_batch)
