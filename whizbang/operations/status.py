@@ -6,18 +6,25 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db.models import Count, Max, Min
+from django.db.models.functions import Now
 
+from whizbang.drivers.clock import database_now
+from whizbang.drivers.stores.base import LogFilter
 from whizbang.models import (
     DeadLetter,
     InboxMessage,
+    Lease,
     OutboxMessage,
     ParkedStream,
     Rebuild,
     Subscription,
 )
 from whizbang.store.event_store import EventStore, event_store
+from whizbang.subscriptions.definition import SubscriptionDefinition
 from whizbang.subscriptions.known_types import unknown_types
 from whizbang.subscriptions.registered import all_definitions
+
+_NO_END = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +38,19 @@ class RebuildStatus:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionStatus:
-    """One subscription; lag is None where it is unknown or has no meaning."""
+    """One subscription; what is unknown, or has no meaning for it, is None.
+
+    `lag_events` counts positions of the log up to its settled head, `lag_seconds` is the age of the
+    first event that is not applied yet, `owner` the worker that holds its lease.
+    """
 
     name: str
     kind: str
     status: str
     position: int | None
     lag_events: int | None
+    lag_seconds: float | None
+    owner: str | None
     parked: int
     needs_rebuild: bool
     is_rebuildable: bool
@@ -48,7 +61,10 @@ class SubscriptionStatus:
 def subscription_statuses(store: EventStore | None = None) -> list[SubscriptionStatus]:
     """All subscriptions that this service runs, with position and lag in positions of the log."""
     store = store or event_store()
-    head = store.head()
+    return _statuses_at(store, store.head())
+
+
+def _statuses_at(store: EventStore, head: int) -> list[SubscriptionStatus]:
     rebuilds = _latest_rebuilds(store)
     statuses = []
     for definition in all_definitions(store):
@@ -57,13 +73,16 @@ def subscription_statuses(store: EventStore | None = None) -> list[SubscriptionS
         parked = ParkedStream.objects.using(definition.using).filter(subscription=definition.name)
         is_inline = definition.kind == "inline"
         projection = getattr(definition, "projection", None)
+        position = None if row is None or is_inline else row.position
         statuses.append(
             SubscriptionStatus(
                 name=definition.name,
                 kind=definition.kind,
                 status=row.status if row else "new",
-                position=None if row is None or is_inline else row.position,
-                lag_events=None if row is None or is_inline else max(0, head - row.position),
+                position=position,
+                lag_events=None if position is None else max(0, head - position),
+                lag_seconds=None if position is None else age_of_next(store, definition, position),
+                owner=None if is_inline else _owner_of(definition),
                 parked=parked.count(),
                 needs_rebuild=row is not None and row.version != definition.version,
                 is_rebuildable=projection is not None and projection.is_rebuildable,
@@ -72,6 +91,22 @@ def subscription_statuses(store: EventStore | None = None) -> list[SubscriptionS
             )
         )
     return statuses
+
+
+def age_of_next(store: EventStore, definition: SubscriptionDefinition, position: int) -> float:
+    """Seconds since the first event was recorded that it wants and has not applied; 0 without one."""
+    names = definition.type_names
+    wanted = LogFilter(types=None if names is None else sorted(names))
+    rows = store.driver.read_log(after=position, until=_NO_END, limit=1, filter=wanted)
+    row = next(iter(rows), None)
+    if row is None:
+        return 0.0
+    return max(0.0, (database_now(store.using) - row.recorded_at).total_seconds())
+
+
+def _owner_of(definition: SubscriptionDefinition) -> str | None:
+    leases = Lease.objects.using(definition.using).filter(expires_at__gt=Now())
+    return leases.filter(name=definition.name).values_list("owner", flat=True).first() or None
 
 
 def _latest_rebuilds(store: EventStore) -> dict[str, RebuildStatus]:
@@ -89,14 +124,17 @@ def first_line(error: str) -> str:
 
 
 def overview(store: EventStore | None = None) -> dict[str, Any]:
-    """Head, subscriptions, queue, outbox and dead letters, as plain values for JSON."""
+    """Settled head and who holds it back, subscriptions, queue, outbox, dead letters, as plain values."""
     store = store or event_store()
     inbox = InboxMessage.objects.using(store.using)
     outbox = OutboxMessage.objects.using(store.using).filter(published_at__isnull=True)
     waiting = inbox.filter(status__in=("stored", "running", "retrying"))
+    head = store.head()
     return {
-        "head": store.head(),
-        "subscriptions": [asdict(status) for status in subscription_statuses(store)],
+        "head": head,
+        # Who has drawn positions and not committed: what comes behind them is not settled.
+        "held_back_by": store.driver.tail(after=head).explain(),
+        "subscriptions": [asdict(status) for status in _statuses_at(store, head)],
         "inbox": dict(_count_by_status(waiting)),
         "outbox": outbox.aggregate(unsent=Count("id"), oldest=Min("occurred_at")),
         "dead_letters": DeadLetter.objects.using(store.using).count(),
@@ -107,3 +145,23 @@ def overview(store: EventStore | None = None) -> dict[str, Any]:
 
 def _count_by_status(rows: Any) -> Any:
     return rows.values_list("status").annotate(n=Count("pk")).order_by().values_list("status", "n")
+
+
+def rates_between(
+    before: dict[str, Any], after: dict[str, Any], seconds: float
+) -> dict[str, tuple[float, float | None]]:
+    """By subscription, from two overviews: positions a second, and the seconds until it has caught up.
+
+    The second is None where it does not come nearer.
+    """
+    earlier = {item["name"]: item["position"] for item in before["subscriptions"]}
+    growth = (after["head"] - before["head"]) / seconds
+    found = {}
+    for item in after["subscriptions"]:
+        was, now = earlier.get(item["name"]), item["position"]
+        if was is None or now is None:
+            continue
+        rate = (now - was) / seconds
+        lag, nearing = item["lag_events"], rate - growth
+        found[item["name"]] = (rate, 0.0 if lag == 0 else lag / nearing if nearing > 0 else None)
+    return found

@@ -7,6 +7,7 @@ snapshot shows what it did. Once those holders have ended, nothing can appear at
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from whizbang.drivers.stores.postgres import PostgresStore
 
 MAX_BARRIERS = 16
+_MOST_SHAPE = 160  # characters of a statement that are shown
+# A quoted text, a dollar quote, a comment or a number; $1 is a placeholder, t1 a name.
+_VALUE = re.compile(r"'|\$[A-Za-z_]*\$|--|/\*|(?<![\w$])\d")
 
 
 @dataclass(slots=True)
@@ -161,9 +165,28 @@ def _refuse_unusable_sequence(cache_size: int | None) -> None:
 
 
 def _describe_holder(
-    pid: int | None, transaction: str, application: str | None, state: str | None, age: float | None
+    pid: int | None,
+    transaction: str,
+    application: str | None,
+    state: str | None,
+    age: float | None,
+    statement: str | None,
 ) -> str:
     if pid is None:
         return f"prepared transaction {transaction}: COMMIT PREPARED or ROLLBACK PREPARED it"
     since = f"open for {age:.1f} s" if age is not None else "of unknown age"
-    return f"pid {pid} ({application or 'no application name'}), {state or 'unknown'}, {since}"
+    runs = (
+        f", {'runs' if state == 'active' else 'ran last'}: {shape_of(statement)}"
+        if statement
+        else ""
+    )
+    return (
+        f"pid {pid} ({application or 'no application name'}), {state or 'unknown'}, {since}{runs}"
+    )
+
+
+def shape_of(statement: str) -> str:
+    """The beginning of a statement, up to its first value or comment: those may be anybody's secrets."""
+    shape = " ".join(_VALUE.split(statement, maxsplit=1)[0].split())
+    cut = shape != " ".join(statement.split())
+    return f"{shape[:_MOST_SHAPE].rstrip()} …" if cut or len(shape) > _MOST_SHAPE else shape

@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import time
-from argparse import SUPPRESS, ArgumentParser
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from dataclasses import asdict
 from typing import Any
 
@@ -19,7 +19,7 @@ from whizbang.operations.findings import Finding, Report
 from whizbang.operations.parked import retry_parked
 from whizbang.operations.rebuild import rebuild_here, request_rebuild
 from whizbang.operations.schedule import install_schedule
-from whizbang.operations.status import first_line, overview
+from whizbang.operations.status import first_line, overview, rates_between
 from whizbang.operations.verify_history import verify_history
 from whizbang.operations.verify_integrity import verify_integrity
 from whizbang.operations.worker import Worker
@@ -56,7 +56,14 @@ class Command(BaseCommand):
         worker.add_argument("--store", default="default", help="Alias in WHIZBANG['STORES'].")
         status = verbs.add_parser("status", help="Where everything stands.")
         status.add_argument("--json", action="store_true")
-        status.add_argument("--watch", action="store_true", help="Repeat every two seconds.")
+        status.add_argument(
+            "--watch",
+            type=_interval,
+            nargs="?",
+            const=2.0,
+            metavar="SECONDS",
+            help="Repeat it, every two seconds unless given, with rates.",
+        )
         streams = verbs.add_parser("streams", help="Show the events of one stream.")
         streams.add_argument("stream")
         streams.add_argument("--json", action="store_true")
@@ -112,24 +119,30 @@ class Command(BaseCommand):
         )
 
     def _status(self, options: dict[str, Any]) -> None:
+        before: tuple[dict[str, Any], float] | None = None
         while True:
-            found = overview()
+            found, now = overview(), time.monotonic()
+            rates = rates_between(before[0], found, now - before[1]) if before else {}
             if options["json"]:
-                self.stdout.write(json.dumps(found, default=str))
+                self.stdout.write(json.dumps(_with_rates(found, rates), default=str))
             else:
-                self._print_status(found)
-            if not options["watch"]:
+                self._print_status(found, rates)
+            if options["watch"] is None:
                 return
-            time.sleep(2)
+            before = (found, now)
+            time.sleep(options["watch"])
 
-    def _print_status(self, found: dict[str, Any]) -> None:
+    def _print_status(
+        self, found: dict[str, Any], rates: dict[str, tuple[float, float | None]]
+    ) -> None:
         self.stdout.write(f"head {found['head']}")
+        for holder in found["held_back_by"]:
+            self.stdout.write(self.style.WARNING(f"    held back by {holder}"))
         for item in found["subscriptions"]:
-            lag = "no row yet" if item["status"] == "new" else f"lag {item['lag_events']}"
-            lag = "inline" if item["kind"] == "inline" else lag
             notes = " needs rebuild" if item["needs_rebuild"] else ""
             notes += f" parked {item['parked']}" if item["parked"] else ""
-            self.stdout.write(f"  {item['name']:50} {item['status']:8} {lag}{notes}")
+            line = f"  {item['name']:50} {item['status']:8} {_lag_of(item)}{notes}"
+            self.stdout.write(line + _rate_of(rates.get(item["name"])))
             self._print_troubles(item)
         self.stdout.write(f"inbox {found['inbox'] or 'empty'}")
         self.stdout.write(f"outbox {found['outbox']['unsent']} unsent")
@@ -247,3 +260,40 @@ def _describe(finding: Finding) -> str:
     first = f" (first:{place})" if place else ""
     kind = "" if finding.type is None else f" {finding.kind}"
     return f"{finding.count} ×{kind} {what}{first}: {finding.error}"
+
+
+def _interval(text: str) -> float:
+    seconds = float(text)
+    if not 0.1 <= seconds <= 86_400:
+        raise ArgumentTypeError("give 0.1 to 86400 seconds")
+    return seconds
+
+
+def _lag_of(item: dict[str, Any]) -> str:
+    if item["kind"] == "inline":
+        return "inline"
+    if item["status"] == "new":
+        return "no row yet"
+    late = f" ({item['lag_seconds']:.1f} s)" if item["lag_seconds"] else ""
+    owner = f" by {item['owner']}" if item["owner"] else " by nobody"
+    return f"lag {item['lag_events']}{late}{owner}"
+
+
+def _rate_of(rate: tuple[float, float | None] | None) -> str:
+    if rate is None:
+        return ""
+    per_second, left = rate
+    rest = (
+        "" if left == 0 else ", not catching up" if left is None else f", caught up in {left:.0f} s"
+    )
+    return f" at {per_second:.0f}/s{rest}"
+
+
+def _with_rates(
+    found: dict[str, Any], rates: dict[str, tuple[float, float | None]]
+) -> dict[str, Any]:
+    """Rates only where they are known."""
+    for item in found["subscriptions"]:
+        if item["name"] in rates:
+            item["events_per_second"], item["seconds_to_catch_up"] = rates[item["name"]]
+    return found

@@ -8,7 +8,7 @@ WITH log AS MATERIALIZED (
 )
 SELECT
     l.pid, l.virtualtransaction, a.application_name, a.state,
-    extract(epoch FROM clock_timestamp() - a.xact_start)::float8
+    extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 1000)
 FROM log
 JOIN pg_locks l
     ON l.locktype = 'relation'
