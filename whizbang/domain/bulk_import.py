@@ -14,6 +14,7 @@ from whizbang.domain.races import try_again
 from whizbang.domain.unit_of_work import PlacedEvent, UnitOfWork, is_watched
 from whizbang.drivers.stores.base import ImportTarget, NewRow, Placed, StoredRow
 from whizbang.messages.envelope import Envelope
+from whizbang.messaging.nudge import nudge_after_commit
 from whizbang.store.event_store import EventStore, ImportedEvent
 from whizbang.store.slices import checked_slice_of
 
@@ -92,6 +93,7 @@ def _chunks(
 
 def _store(store: EventStore, chunk: _Chunk, rows: EventRows) -> None:
     with transaction.atomic(using=store.using, savepoint=False):
+        nudge_after_commit(store.using)
         if not is_watched(chunk.types):
             store.driver.import_rows(chunk.targets, chunk.make_rows(rows), tell_places=False)
             return

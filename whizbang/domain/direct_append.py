@@ -16,6 +16,7 @@ from whizbang.domain.unit_of_work import UnitOfWork, is_watched
 from whizbang.drivers.stores.base import RowsOfStream
 from whizbang.messages.envelope import envelope
 from whizbang.messages.metadata import Metadata
+from whizbang.messaging.nudge import nudge_after_commit
 from whizbang.store.event_store import EventStore, StreamAppend
 
 _MOST_ATTEMPTS = 50
@@ -40,6 +41,7 @@ def append_directly(
                 for stream, events, expected in appends
             ]
         )
+        nudge_after_commit(store.using)
     if 0 in versions:  # of streams that got no events
         found = zip(appends, versions, strict=True)
         return [version or store.driver.stream_version(item.stream) for item, version in found]

@@ -16,6 +16,7 @@ from whizbang.messages.base import Command, Event
 from whizbang.messages.envelope import Envelope
 from whizbang.messages.metadata import WireMetadata
 from whizbang.messages.validation import validator
+from whizbang.messaging.nudge import nudge_after_commit
 from whizbang.routing.destination import mode_of
 from whizbang.routing.preparing import prepare, set_times
 from whizbang.store.event_store import EventStore, Recorded, event_store
@@ -191,6 +192,8 @@ class UnitOfWork:
         for wants, finish in finishers:
             self._call(wants, finish, placed)
         self.placed = placed
+        if placed:
+            nudge_after_commit(self.store.using)
         return placed
 
     def _react(self, batch: Sequence[PlacedEvent]) -> None:

@@ -1,24 +1,45 @@
-"""Wakes a worker after a commit. Losing a nudge costs latency only: polling is the truth."""
+"""Wakes workers after a commit. Losing a nudge costs latency only: polling is the truth."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import cache, partial
 
-from django.db import transaction
+from django.db import connections
+
+from whizbang.drivers.wakeups import wake_others
 
 _wake = threading.Event()
 
 
 def nudge_after_commit(using: str) -> None:
-    transaction.on_commit(nudge, using=using, robust=True)
+    """Wake workers once the caller's transaction has committed; now, where there is none."""
+    connection, callback = connections[using], _callback(using)
+    if connection.in_atomic_block:
+        waiting = connection.run_on_commit
+        if not (waiting and waiting[-1][1] is callback):  # one is enough for all of a transaction
+            connection.on_commit(callback, robust=True)
+    elif connection.get_autocommit():
+        callback()
 
 
-def nudge() -> None:
-    """Wake this process's worker, and start it where WORKER is "in_process"."""
-    _wake.set()
+@cache
+def _callback(using: str) -> Callable[[], None]:
+    return partial(nudge, using)
+
+
+def nudge(using: str) -> None:
+    """Wake this process's worker, start it where WORKER is "in_process", and wake other processes' workers."""
+    wake()
     for start in starters:
         start()
+    wake_others(using)
+
+
+def wake() -> None:
+    """Let this process's worker look at once."""
+    _wake.set()
 
 
 def wait_for_nudge(timeout_seconds: float) -> None:

@@ -41,7 +41,7 @@ def stop(timeout_seconds: float = 10.0) -> None:
     global _thread
     if _worker is not None and _thread is not None:
         _worker.stop()
-        nudge._wake.set()
+        nudge.wake()
         _thread.join(timeout_seconds)
         _thread = None
 

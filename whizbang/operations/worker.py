@@ -12,8 +12,9 @@ from django.db import InterfaceError, OperationalError, ProgrammingError, connec
 from whizbang.conf import settings
 from whizbang.drivers.errors import is_lost, is_passing, naming_missing_tables
 from whizbang.drivers.sessions import limit_idle_transactions
+from whizbang.drivers.wakeups import Listener
 from whizbang.messaging.claim_keeper import ClaimKeeper
-from whizbang.messaging.nudge import wait_for_nudge
+from whizbang.messaging.nudge import wait_for_nudge, wake
 from whizbang.messaging.processing import InboxProcessor
 from whizbang.messaging.relay import Relay
 from whizbang.operations.cleanup import CleanupPart
@@ -67,6 +68,9 @@ class Worker:
         deadline = None if max_seconds is None else time.monotonic() + max_seconds
         pause = settings.BUSY_POLL_SECONDS
         self._keeper = ClaimKeeper(self._using)
+        listener = Listener(self._using, wake)
+        if not until_idle and max_seconds is None:  # else it ends before it would wait for long
+            listener.start()
         try:
             while not self._stop.is_set():
                 done = self._run_guarded()
@@ -80,6 +84,7 @@ class Worker:
                 if deadline is not None and time.monotonic() >= deadline:
                     break
         finally:
+            listener.stop()
             self._keeper.stop()
             self.close()
         return self.counts
