@@ -127,7 +127,7 @@ def measure_following(database: Database, size: Size) -> tuple[Latencies, Latenc
     site.set_up(database)
     with following.running_worker(database):
         rebuilding.fill_log(rebuilding.ROUNDS_OF_KEYS)  # the worker is there once it has seen these
-        following.wait_until_caught_up(database, PROJECTION)
+        following.wait_until_caught_up(database)
         return (
             following.follow(database, PROJECTION, rate=SLOW, batch=1, seconds=size.follow_seconds),
             following.follow(
