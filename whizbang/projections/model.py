@@ -62,6 +62,10 @@ class ModelProjection(Projection):
         """Fold a history as if there were no rows yet; gives the final ones by key, in memory."""
         rows = rows_of(self.model, self._key, using)
         folded: dict[Any, Model] = {}
+        if type(self).prefetch is ModelProjection.prefetch:
+            # One by one: an event is folded while the processor still has it at hand.
+            _fold(self._route(events), folded, rows.blank)
+            return folded
         remaining = iter(events)
         while chunk := list(islice(remaining, _PREFETCH_EVENTS)):
             self.prefetch(chunk)
