@@ -1,4 +1,4 @@
-"""Parked streams: what one subscription has set aside, and trying it again."""
+"""Parked streams: what one subscription has set aside, trying it again, and what was left out for good."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from whizbang.exceptions import WhizbangError
-from whizbang.models import ParkedStream
+from whizbang.models import ParkedStream, SkippedEvent
 from whizbang.operations.parked import retry_parked
 from whizbang.store.event_store import event_store
 from whizbang.subscriptions.registered import all_definitions
@@ -111,3 +111,37 @@ class ParkedStreamAdmin(ReadOnlyAdmin):
         with transaction.atomic(using=row._state.db):
             retry_parked(row.subscription, stream=row.stream)
             self.log_change(request, row, "Retry requested")
+
+
+@admin.register(SkippedEvent)
+class SkippedEventAdmin(ReadOnlyAdmin):
+    """Events that somebody let a subscription leave out: who, when and why."""
+
+    list_display = (
+        "stream",
+        "version",
+        "subscription",
+        "type",
+        "reason",
+        "skipped_by",
+        "skipped_at",
+    )
+    list_filter = (SubscriptionFilter,)
+    fields = (
+        "stream",
+        "version",
+        "position",
+        "subscription",
+        "type",
+        "reason",
+        "skipped_by",
+        "skipped_at",
+        "problem",
+    )
+    readonly_fields = ("problem",)
+    deferred = ("error",)
+    ordering = ("-id",)
+
+    @admin.display(description=_("error"))
+    def problem(self, row: SkippedEvent) -> str:
+        return show_text(row.error, label=translate("error"))

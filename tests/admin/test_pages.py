@@ -17,7 +17,7 @@ from django.utils.html import escape
 from tests.admin.clients import EVIL, user_with
 from tests.raw_events import append_raw
 from tests.shop.messages import NOON
-from whizbang.models import DeadLetter, InboxMessage, ParkedStream, Rebuild
+from whizbang.models import DeadLetter, InboxMessage, ParkedStream, Rebuild, SkippedEvent
 from whizbang_admin import read_only
 
 pytestmark = pytest.mark.django_db
@@ -26,6 +26,7 @@ PAGES = [
     "subscription",
     "rebuild",
     "parkedstream",
+    "skippedevent",
     "inboxmessage",
     "deadletter",
     "historychange",
@@ -105,7 +106,9 @@ def test_messages_are_found_by_their_whole_id(name: str) -> None:
     assert "0 results" in client.get(url, {"q": str(wanted)[:8]}).text
 
 
-@pytest.mark.parametrize("name", ["inboxmessage", "deadletter", "parkedstream", "rebuild"])
+@pytest.mark.parametrize(
+    "name", ["inboxmessage", "deadletter", "parkedstream", "skippedevent", "rebuild"]
+)
 def test_errors_are_escaped_in_a_box_that_scrolls(name: str) -> None:
     error = f"ValueError: {EVIL}\nsecond line"
     row = {
@@ -119,6 +122,15 @@ def test_errors_are_escaped_in_a_box_that_scrolls(name: str) -> None:
             type="shop.OrderNoted",
             error=error,
             traceback=error,
+        ),
+        "skippedevent": lambda: SkippedEvent.objects.create(
+            subscription="shop.OrderSummaries",
+            stream="shop.Order-1",
+            position=1,
+            version=1,
+            type="shop.OrderNoted",
+            reason="A typo.",
+            error=error,
         ),
         "rebuild": lambda: Rebuild.objects.create(projection="shop.OrderSummaries", error=error),
     }[name]()

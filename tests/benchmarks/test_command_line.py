@@ -66,7 +66,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
 
     assert done.returncode == 2
     assert (
-        "no benchmark 'dispach'; choose one of: dispatch, command, append, read, cdnow"
+        "no benchmark 'dispach'; choose one of: dispatch, command, append, read, project, cdnow"
         in done.stderr
     )
 

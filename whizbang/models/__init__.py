@@ -8,7 +8,7 @@ from whizbang.models.history import HistoryChange
 from whizbang.models.messaging import DeadLetter, InboxMessage, OutboxMessage
 from whizbang.models.snapshot import Snapshot
 from whizbang.models.stream import EventType, Stream
-from whizbang.models.subscription import Lease, ParkedStream, Rebuild, Subscription
+from whizbang.models.subscription import Lease, ParkedStream, Rebuild, SkippedEvent, Subscription
 
 __all__ = [
     "DeadLetter",
@@ -19,6 +19,7 @@ __all__ = [
     "OutboxMessage",
     "ParkedStream",
     "Rebuild",
+    "SkippedEvent",
     "Snapshot",
     "StoreHead",
     "StoredEvent",

@@ -22,6 +22,8 @@ class Subscription(models.Model):
     epoch = models.BigIntegerField(default=0)  # of the lease that may move the checkpoint
     store_id = models.UUIDField(default=uuid.UUID(int=0))
     version = models.IntegerField(default=1)  # of the code that filled the read model
+    # Of the model that was filled; empty where there is none, or before it was noted.
+    fingerprint = models.CharField(max_length=64, blank=True, default="")
     error = models.TextField(blank=True, default="")
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -78,6 +80,34 @@ class ParkedStream(models.Model):
 
     def __str__(self) -> str:
         return f"{self.stream} in {self.subscription}"
+
+
+class SkippedEvent(models.Model):
+    """An event that one subscription leaves out for good, because somebody said so."""
+
+    subscription = models.CharField(max_length=200)
+    stream = models.CharField(max_length=255)
+    position = models.BigIntegerField()
+    version = models.IntegerField()
+    type = models.CharField(max_length=200)
+    error = models.TextField()  # for which it had been parked
+    reason = models.TextField()
+    skipped_by = models.CharField(max_length=150, blank=True, default="")
+    skipped_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "whizbang_skipped_event"
+        verbose_name = _("skipped event")
+        verbose_name_plural = _("skipped events")
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription", "position"], name="whizbang_skipped_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stream} v{self.version} in {self.subscription}"
 
 
 class Rebuild(models.Model):

@@ -334,6 +334,7 @@ def _finish(
     Subscription.objects.using(definition.using).filter(name=definition.name).update(
         position=replay.head,
         version=definition.version,
+        fingerprint=definition.fingerprint,
         # The rows follow from this store now, whatever log they came from before.
         store_id=store_identity(definition.store).store_id,
         error="",

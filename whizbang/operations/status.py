@@ -23,6 +23,7 @@ from whizbang.store.event_store import EventStore, event_store
 from whizbang.subscriptions.definition import SubscriptionDefinition
 from whizbang.subscriptions.known_types import unknown_types
 from whizbang.subscriptions.registered import all_definitions
+from whizbang.subscriptions.start import needs_rebuild
 
 _NO_END = 2**63 - 1
 
@@ -84,7 +85,7 @@ def _statuses_at(store: EventStore, head: int) -> list[SubscriptionStatus]:
                 lag_seconds=None if position is None else age_of_next(store, definition, position),
                 owner=None if is_inline else _owner_of(definition),
                 parked=parked.count(),
-                needs_rebuild=row is not None and row.version != definition.version,
+                needs_rebuild=row is not None and needs_rebuild(definition, row),
                 is_rebuildable=projection is not None and projection.is_rebuildable,
                 error=row.error if row else "",
                 rebuild=rebuilds.get(definition.name),

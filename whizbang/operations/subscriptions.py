@@ -1,12 +1,15 @@
-"""The rows of subscriptions."""
+"""Subscriptions: their rows, and letting them stand still."""
 
 from __future__ import annotations
 
 from django.db import connections
+from django.db.models.functions import Now
 
 from whizbang.conf import settings
+from whizbang.exceptions import WhizbangError
 from whizbang.models import StoredEvent, Subscription
-from whizbang.store.event_store import event_store
+from whizbang.store.event_store import EventStore, event_store
+from whizbang.subscriptions.definition import SubscriptionDefinition
 from whizbang.subscriptions.registered import all_definitions
 from whizbang.subscriptions.start import ensure_rows
 
@@ -19,3 +22,38 @@ def make_missing_rows(*, using: str) -> None:
         if not tables <= set(connections[store.using].introspection.table_names()):
             continue
         ensure_rows([d for d in all_definitions(store) if d.using == using])
+
+
+def find_subscription(store: EventStore, name: str) -> SubscriptionDefinition:
+    """What this service runs under a name. Raises WhizbangError with the names there are."""
+    found = {definition.name: definition for definition in all_definitions(store)}
+    if name not in found:
+        raise WhizbangError(f"No subscription {name!r}: there are {', '.join(sorted(found))}.")
+    return found[name]
+
+
+def pause(name: str) -> None:
+    """Let a subscription stand still; workers see it within a second, after the batch at hand.
+
+    Raises WhizbangError for one that does not exist or is written inline.
+    """
+    _set_status(name, Subscription.Status.PAUSED)
+
+
+def resume(name: str) -> None:
+    """Let a paused subscription go on from where it stands; also one that an error stopped.
+
+    Raises as `pause` does.
+    """
+    _set_status(name, Subscription.Status.ACTIVE)
+
+
+def _set_status(name: str, status: Subscription.Status) -> None:
+    definition = find_subscription(event_store(), name)
+    if definition.kind == "inline":
+        raise WhizbangError(
+            f"{name!r} is written in the transaction of its events and cannot stand still."
+        )
+    ensure_rows([definition])
+    rows = Subscription.objects.using(definition.using).filter(name=name)
+    rows.update(status=status, error="", updated_at=Now())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from whizbang.drivers.stores.base import StoredRow
+from whizbang.projections.fingerprint import fingerprint_of
 from whizbang.store.event_store import EventStore, stored_names
 from whizbang.subscriptions.definition import SubscriptionDefinition
 
@@ -19,6 +20,7 @@ class ProjectionSubscription(SubscriptionDefinition):
         self.kind = "inline" if projection.delivery == "inline" else "projection"
         self.name = projection.name
         self.version = projection.version
+        self.fingerprint = fingerprint_of(projection)
         self.backfill_from = projection.backfill_from
         self.event_types = frozenset(projection.event_types())
         self.type_names = stored_names(self.event_types)

@@ -16,6 +16,7 @@ class SubscriptionDefinition(ABC):
     name: str
     kind: str  # projection, inline, subscriber or catalogue
     version: int = 1
+    fingerprint: str = ""  # of the model that it fills
     backfill_from: Any = None
     type_names: frozenset[str] | None = None  # as stored; None: all
     event_types: frozenset[type] = frozenset()  # that it wants of what they are read as

@@ -21,11 +21,18 @@ logger = logging.getLogger(__name__)
 
 
 def ensure_rows(definitions: Iterable[SubscriptionDefinition]) -> None:
-    """Make the missing rows of subscriptions, each at the position where it is to start."""
+    """Make the missing rows of subscriptions, each at the position where it is to start.
+
+    A row without a fingerprint gets today's.
+    """
     for definition in definitions:
-        rows = Subscription.objects.using(definition.using)
-        if not rows.filter(name=definition.name).exists():
+        rows = Subscription.objects.using(definition.using).filter(name=definition.name)
+        known = rows.values_list("fingerprint", flat=True).first()
+        if known is None:
             _make_row(definition)
+        elif not known and definition.fingerprint:
+            # A row from before fingerprints were noted: its model is taken to be today's.
+            rows.filter(fingerprint="").update(fingerprint=definition.fingerprint)
 
 
 def _make_row(definition: SubscriptionDefinition) -> None:
@@ -42,6 +49,7 @@ def _make_row(definition: SubscriptionDefinition) -> None:
                     position=start,
                     store_id=identity.store_id,
                     version=_first_version(definition),
+                    fingerprint=definition.fingerprint,
                 )
             ],
             ignore_conflicts=True,
@@ -70,4 +78,11 @@ def start_position(store: EventStore, backfill_from: Any) -> int:
         return head if first is None else first.position - 1
     raise WhizbangError(
         f"backfill_from is {backfill_from!r}: use BEGINNING, LIVE, a position or a datetime."
+    )
+
+
+def needs_rebuild(definition: SubscriptionDefinition, row: Subscription) -> bool:
+    """Were its rows filled by another version of the code, or for another model?"""
+    return row.version != definition.version or (
+        row.fingerprint != "" and row.fingerprint != definition.fingerprint
     )

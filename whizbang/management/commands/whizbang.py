@@ -16,10 +16,11 @@ from whizbang.exceptions import WhizbangError
 from whizbang.operations.cleanup import cleanup
 from whizbang.operations.dead_letters import dead_letters, find_dead_letter, retry_dead_letter
 from whizbang.operations.findings import Finding, Report
-from whizbang.operations.parked import retry_parked
+from whizbang.operations.parked import retry_parked, skip_parked
 from whizbang.operations.rebuild import rebuild_here, request_rebuild
 from whizbang.operations.schedule import install_schedule
 from whizbang.operations.status import first_line, overview, rates_between
+from whizbang.operations.subscriptions import pause, resume
 from whizbang.operations.verify_history import verify_history
 from whizbang.operations.verify_integrity import verify_integrity
 from whizbang.operations.worker import Worker
@@ -38,7 +39,7 @@ class _Verbs:
 
 
 class Command(BaseCommand):
-    help = "Runs and watches whizbang: worker, status, streams, rebuild, retry, redrive, schedule, cleanup, verify."
+    help = "Runs and watches whizbang: worker, status, streams, rebuild, retry, skip, pause, resume, redrive, schedule, cleanup, verify."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         # Django's own options may stand behind the verb too.
@@ -74,6 +75,15 @@ class Command(BaseCommand):
         retry = verbs.add_parser("retry", help="Apply parked streams of a subscription again.")
         retry.add_argument("subscription")
         retry.add_argument("--stream")
+        skip = verbs.add_parser("skip", help="Go on without the event that parked a stream.")
+        skip.add_argument("subscription")
+        skip.add_argument("stream")
+        skip.add_argument("--reason", required=True)
+        for name, what in (
+            ("pause", "Let a subscription stand still."),
+            ("resume", "Let it go on."),
+        ):
+            verbs.add_parser(name, help=what).add_argument("subscription")
         redrive = verbs.add_parser("redrive", help="Handle a dead letter once more.")
         redrive.add_argument("id", help="The number or the message id that `deadletters` shows.")
         letters = verbs.add_parser("deadletters", help="List messages that were given up.")
@@ -195,6 +205,26 @@ class Command(BaseCommand):
     def _retry(self, options: dict[str, Any]) -> None:
         count = retry_parked(options["subscription"], stream=options["stream"])
         self.stdout.write(f"{count} parked streams will be tried again.")
+
+    def _skip(self, options: dict[str, Any]) -> None:
+        try:
+            skipped = skip_parked(
+                options["subscription"],
+                stream=options["stream"],
+                reason=options["reason"],
+                skipped_by="command line",
+            )
+        except ValueError as exc:
+            raise CommandError(str(exc)) from exc
+        self.stdout.write(f"{skipped} is left out; a worker applies what follows.")
+
+    def _pause(self, options: dict[str, Any]) -> None:
+        pause(options["subscription"])
+        self.stdout.write(f"{options['subscription']} stands still until it is resumed.")
+
+    def _resume(self, options: dict[str, Any]) -> None:
+        resume(options["subscription"])
+        self.stdout.write(f"{options['subscription']} goes on.")
 
     def _redrive(self, options: dict[str, Any]) -> None:
         letter = find_dead_letter(options["id"])
