@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -187,6 +188,35 @@ def test_rebuild_that_another_worker_has_taken_over_is_left_to_it(
     assert run.status == "running"
     assert "Rebuild left to another worker" in caplog.text
     assert Lease.objects.get(name="whizbang.rebuild").owner == "other"
+
+
+def test_rebuild_that_loses_to_a_deadlock_begins_again(
+    event: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter(range(rebuild._MOST_CONFLICTS))
+    replace_all = OrderSummaries.replace_all
+
+    def lose(self: Any, *args: Any, **kwargs: Any) -> None:
+        if next(losses, None) is not None:
+            raise OperationalError(1213, "Deadlock found when trying to get lock")
+        replace_all(self, *args, **kwargs)
+
+    monkeypatch.setattr(OrderSummaries, "replace_all", lose)
+    run = rebuild_here(request_rebuild(NAME)[0])
+    assert (run.status, run.events) == ("done", 1)
+    assert OrderSummary.objects.get().notes == 1
+
+
+def test_rebuild_that_always_loses_fails_in_the_end(
+    event: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(*args: Any, **kwargs: Any) -> None:
+        raise OperationalError(1213, "Deadlock found when trying to get lock")
+
+    monkeypatch.setattr(OrderSummaries, "replace_all", lose)
+    with pytest.raises(RebuildFailed, match="Deadlock"):
+        rebuild_here(request_rebuild(NAME)[0])
+    assert Rebuild.objects.get().status == "failed"
 
 
 def test_rebuild_makes_a_checkpoint_of_another_store_good(event: None, drain: Drain) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
+from whizbang.drivers.errors import is_conflict
 from whizbang.drivers.stores.base import LogFilter, StoredRow
 from whizbang.exceptions import DecodeError, UnknownMessageType, WhizbangError
 from whizbang.messages.text import error_text, traceback_text
@@ -29,6 +30,7 @@ Status = Rebuild.Status
 _LEASE = "whizbang.rebuild"
 _OPEN = (Status.REQUESTED, Status.RUNNING)
 _MOST_POISONED = 20  # streams that a rebuild may leave out; each costs another fold
+_MOST_CONFLICTS = 5  # that end a rebuild's transaction before it counts as failed
 _REPORT_EVENTS = 10_000  # between two looks at the lease
 _MOST_MESSAGE = 2_000  # characters of an error's text that are kept
 
@@ -206,8 +208,12 @@ def _fold_without_poison(
     run: Rebuild,
     leases: LeaseHolder | None,
 ) -> _Replay:
-    """Fold again without each stream that fails; an inline projection may not leave any out."""
+    """Fold again without each stream that fails; an inline projection may not leave any out.
+
+    Also after a deadlock or the like with those who write to the same rows.
+    """
     poisoned: dict[str, tuple[FailingEvent, Exception]] = {}
+    conflicts = 0
     while True:
         try:
             with ExitStack() as stack:
@@ -216,6 +222,10 @@ def _fold_without_poison(
                 _finish(definition, replay, poisoned)
             return replay
         except Exception as exc:
+            if is_conflict(exc) and conflicts < _MOST_CONFLICTS:
+                conflicts += 1
+                logger.info("Rebuild begins again projection=%s error=%s", definition.name, exc)
+                continue
             event = failing_event(exc)
             if event is None or event.stream in poisoned or definition.kind == "inline":
                 raise
