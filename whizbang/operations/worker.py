@@ -18,6 +18,7 @@ from whizbang.messaging.nudge import wait_for_nudge, wake
 from whizbang.messaging.processing import InboxProcessor
 from whizbang.messaging.relay import Relay
 from whizbang.operations.cleanup import CleanupPart
+from whizbang.operations.metrics import MetricsPart
 from whizbang.operations.rebuild import RebuildPart
 from whizbang.store.event_store import EventStore, event_store
 from whizbang.subscriptions.engine import Engine
@@ -35,9 +36,10 @@ class _Parts:
         self.relay = Relay(store, name)
         self.rebuilds = RebuildPart(store, name)
         self.cleanup = CleanupPart(store, name)
+        self.metrics = MetricsPart(store, name)
 
     def close(self) -> None:
-        for part in (self.engine, self.relay, self.rebuilds, self.cleanup):
+        for part in (self.engine, self.relay, self.rebuilds, self.cleanup, self.metrics):
             part.close()
 
 
@@ -102,6 +104,7 @@ class Worker:
         )
         self.counts.update(turn)
         parts.cleanup.run_once()
+        parts.metrics.run_once()
         return turn.total()
 
     def is_idle(self) -> bool:

@@ -1,4 +1,4 @@
-"""Tracing: `telemetry` is OpenTelemetry where its API is installed, else silent."""
+"""Tracing and metrics: `telemetry` is OpenTelemetry where its API is installed, else silent."""
 
 from __future__ import annotations
 

@@ -1,15 +1,16 @@
-"""OpenTelemetry, by its API alone: spans appear where the team has set up an SDK."""
+"""OpenTelemetry, by its API alone: spans and metrics appear where the team has set up an SDK."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from opentelemetry import metrics, trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from whizbang.drivers.telemetry.base import Telemetry
+from whizbang.drivers.telemetry.base import Gauge, Reading, Telemetry
 
 _propagator = TraceContextTextMapPropagator()
 _SILENT = (trace.ProxyTracerProvider, trace.NoOpTracerProvider)
@@ -21,10 +22,12 @@ _TELLS_PROVIDER = (
 
 
 class OpenTelemetry(Telemetry):
-    """Spans of kind CONSUMER under the tracer `whizbang`."""
+    """Spans of kind CONSUMER under the tracer `whizbang`, metrics under the meter of that name."""
 
     def __init__(self) -> None:
         self._histogram: metrics.Histogram | None = None
+        self._readings: Mapping[Gauge, Sequence[Reading]] = {}
+        self._gauges: set[Gauge] = set()  # that the product knows of
 
     def is_enabled(self) -> bool:
         if _TELLS_PROVIDER and trace._TRACER_PROVIDER is None:
@@ -61,3 +64,26 @@ class OpenTelemetry(Telemetry):
                 description="Time of a stage and those behind it",
             )
         return self._histogram
+
+    def collects_metrics(self) -> bool:
+        # Its proxy, which stands there until an SDK is set up, is not a public name.
+        provider = metrics.get_meter_provider()
+        is_proxy = type(provider).__name__ == "_ProxyMeterProvider"
+        return not (is_proxy or isinstance(provider, metrics.NoOpMeterProvider))
+
+    def set_gauges(self, readings: Mapping[Gauge, Sequence[Reading]]) -> None:
+        self._readings = readings
+        for gauge in readings.keys() - self._gauges:
+            self._gauges.add(gauge)
+            metrics.get_meter("whizbang").create_observable_gauge(
+                gauge.name,
+                callbacks=[partial(self._observe, gauge)],
+                unit=gauge.unit,
+                description=gauge.description,
+            )
+
+    def _observe(
+        self, gauge: Gauge, options: metrics.CallbackOptions
+    ) -> Iterator[metrics.Observation]:
+        for value, attributes in self._readings.get(gauge, ()):
+            yield metrics.Observation(value, dict(attributes))
