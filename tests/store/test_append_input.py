@@ -207,3 +207,12 @@ def test_import_goes_with_the_callers_transaction(store: EventStore) -> None:
         assert store.append("s-1", [NOTED], expected=2) == 3
         transaction.set_rollback(True)
     assert list(store.read_all()) == []
+
+
+def test_schema_is_that_of_the_upcasters_there_are_now(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(store, "s-1", NOTED)
+    monkeypatch.setitem(OrderNoted.__whizbang__.upcasters, 1, lambda data: data)
+    append(store, "s-1", NOTED)
+    assert [row.schema for row in store.driver.read_stream("s-1")] == [1, 2]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from whizbang.conf import settings
 from whizbang.domain.ownership import check_owned
 from whizbang.drivers.stores.base import NewRow
-from whizbang.messages.base import Event
+from whizbang.messages.base import Event, MessageInfo
 from whizbang.messages.envelope import check_hops, check_instant, text_of_user, to_uuid
 from whizbang.messages.ids import make_id_text
 from whizbang.messages.metadata import Metadata, WireMetadata
@@ -23,7 +23,7 @@ class _Kind(NamedTuple):
 
     validate: Callable[[Any], tuple[Any, bytes]]
     type_name: str
-    schema: int
+    info: MessageInfo  # knows the schema, which an upcaster that is declared later raises
 
 
 Checked = tuple[_Kind, Any, bytes]  # kind, the checked copy of an event, its JSON
@@ -97,7 +97,7 @@ class EventRows:
         instant = self._occurred_at if occurred_at is None else check_instant(occurred_at)
         return NewRow(
             kind.type_name,
-            kind.schema,
+            kind.info.schema,
             slice_number,
             payload if self._is_json else encode(event),
             metadata,
@@ -125,5 +125,5 @@ def _learn(event: Any) -> _Kind:
         raise TypeError(f"{cls.__name__} is not an Event: only events are appended to a stream.")
     check_owned(cls)
     info = cls.__whizbang__
-    found = _kinds[cls] = _Kind(validator(cls).validate, info.type_name, info.schema)
+    found = _kinds[cls] = _Kind(validator(cls).validate, info.type_name, info)
     return found

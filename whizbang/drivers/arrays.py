@@ -7,6 +7,7 @@ the statement, as Django's cursor does for who watches queries, they are plain l
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from struct import Struct
@@ -49,8 +50,9 @@ class _ArrayDumper(Dumper):
         header = _HEADER(1, 0, self.element_oid, len(obj), 1)
         return header + b"".join(self._elements(obj))
 
+    @abstractmethod
     def _elements(self, values: Any) -> Iterable[bytes]:
-        raise NotImplementedError
+        """Each element with its length before it, in one piece."""
 
 
 class _TextsDumper(_ArrayDumper):
