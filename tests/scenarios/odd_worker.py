@@ -1,0 +1,101 @@
+"""A worker that kills or freezes itself at one step of a projection's batch.
+
+`python -m tests.scenarios.odd_worker ACTION STEP BATCHES SETTINGS`: at the step of so many batches' last one of
+shop.OrderSummaries. ACTION is kill, freeze or nothing; MODE `broken` among the settings leaves a mechanism out. SETTINGS are JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
+
+import django
+
+NAME = "shop.OrderSummaries"
+STEPS = ("before the transaction", "before the rows", "before the commit", "after the commit")
+SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
+
+
+class Trap:
+    """Sends this process its signal, once, when it has counted so many batches."""
+
+    def __init__(self, action: str, batches: int) -> None:
+        self._signal, self._left = SIGNALS[action], batches
+
+    def spring(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            os.kill(os.getpid(), self._signal)
+
+
+def arm(action: str, step: str, batches: int) -> None:
+    """Put the trap where the step says."""
+    from whizbang.subscriptions.runner import SubscriptionRunner
+
+    trap = Trap(action, batches)
+    if step in ("before the transaction", "after the commit"):
+        SubscriptionRunner._apply = around(SubscriptionRunner._apply, trap, step)  # type: ignore[method-assign]
+    else:
+        from tests.shop.projections import OrderSummaries
+
+        OrderSummaries.apply_batch = around(OrderSummaries.apply_batch, trap, step)  # type: ignore[method-assign]
+
+
+def around(function: Callable[..., Any], trap: Trap, step: str) -> Callable[..., Any]:
+    def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+        is_meant = getattr(self, "definition", self).name == NAME
+        if is_meant and step in ("before the transaction", "before the rows"):
+            trap.spring()
+        result = function(self, *args, **kwargs)
+        if is_meant and step in ("before the commit", "after the commit"):
+            trap.spring()
+        return result
+
+    return run
+
+
+def break_mechanism(name: str) -> None:
+    """As it would be without one of the things that keep a projection exact."""
+    from whizbang.subscriptions import runner
+
+    if name == "transaction":  # rows and checkpoint commit each by itself
+        runner.transaction = SimpleNamespace(atomic=lambda **known: nullcontext())  # type: ignore[assignment]
+    else:
+        assert name == "epoch"  # whoever was frozen goes on as if nothing had happened
+
+        def move(self: Any, upto: int) -> None:
+            self._rows().update(position=upto)
+
+        runner.SubscriptionRunner._move = move  # type: ignore[method-assign]
+        runner.SubscriptionRunner.refresh = lambda self: None  # type: ignore[method-assign]
+
+
+def main(action: str, step: str, batches: str, given: str) -> None:
+    django.setup()
+    from whizbang.conf import settings
+    from whizbang.operations.rebuild import RebuildPart
+    from whizbang.operations.worker import Worker
+
+    values = json.loads(given)
+    broken, rebuilds = values.pop("broken", None), values.pop("rebuilds", True)
+    settings._loaded = dataclasses.replace(settings.get(), **values)
+    if broken:
+        break_mechanism(broken)
+    if action != "nothing":
+        arm(action, step, int(batches))
+    if not rebuilds:
+        RebuildPart.run_once = lambda self: 0  # type: ignore[method-assign]
+    worker = Worker()
+    signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+    worker.run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,65 @@
+"""The shop's read model against an offline fold of the log."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from contextlib import AbstractContextManager
+from subprocess import Popen
+from typing import Any
+
+import whizbang
+from tests.processes import running
+from tests.scenarios.odd_worker import NAME
+from tests.shop.messages import OrderNoted
+from tests.shop.models import OrderSummary
+from whizbang.models import Subscription
+
+Environment = dict[str, str]
+
+
+def note(stream: int, count: int = 1) -> None:
+    """So many notes on an order, each in an append of its own."""
+    for _ in range(count):
+        event = OrderNoted(order_id=str(stream), text="a")
+        whizbang.event_store().append(f"shop.Order-{stream}", [event])
+
+
+def fold() -> dict[str, int]:
+    """Notes by order, as the log has them."""
+    recorded = whizbang.event_store().read_all(limit=None, types=[OrderNoted])
+    return dict(Counter(item.event.order_id for item in recorded))
+
+
+def rows() -> dict[str, int]:
+    """Notes by order, as the read model has them."""
+    return dict(OrderSummary.objects.values_list("order_id", "notes"))
+
+
+def position() -> int:
+    return Subscription.objects.values_list("position", flat=True).get(name=NAME)
+
+
+def has_caught_up() -> bool:
+    return position() >= whizbang.event_store().head()
+
+
+def start_worker(
+    environment: Environment,
+    action: str = "nothing",
+    step: str = "",
+    *,
+    batches: int = 1,
+    **settings: Any,
+) -> AbstractContextManager[Popen[str]]:
+    """See odd_worker; BATCH_SIZE and LEASE_SECONDS are small unless given."""
+    values = {"BATCH_SIZE": 5, "LEASE_SECONDS": 1.0, "IDLE_POLL_SECONDS": 0.05, **settings}
+    return running(
+        environment,
+        "-m",
+        "tests.scenarios.odd_worker",
+        action,
+        step,
+        str(batches),
+        json.dumps(values),
+    )
