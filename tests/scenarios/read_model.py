@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from subprocess import Popen
 from typing import Any
 
+from django.db import connections
+
 import whizbang
-from tests.processes import running
+from tests.processes import PATIENCE_SECONDS, running
 from tests.scenarios.odd_worker import NAME
 from tests.shop.messages import OrderNoted
 from tests.shop.models import OrderSummary
@@ -63,3 +67,17 @@ def start_worker(
         str(batches),
         json.dumps(values),
     )
+
+
+def at_once(*actions: Callable[[], Any]) -> list[Any]:
+    """What they give, each run in a thread of its own; raises what one of them raises."""
+
+    def run(action: Callable[[], Any]) -> Any:
+        try:
+            return action()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(actions)) as threads:
+        futures = [threads.submit(run, action) for action in actions]
+        return [future.result(PATIENCE_SECONDS) for future in futures]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from django.db import connection
 
 import whizbang
-from tests.drivers.stores.rows import run_together
 from tests.processes import stop, wait_until
 from tests.scenarios.odd_worker import NAME
 from tests.scenarios.read_model import (
     Environment,
+    at_once,
     fold,
     has_caught_up,
     note,
@@ -36,14 +37,12 @@ def test_rebuild_under_load_equals_an_offline_fold(child_environment: Environmen
         note(stream, 20)
     is_done = threading.Event()
 
-    def work(number: int) -> object:
-        if number < 2:
-            while not is_done.is_set():
-                note(number)
-                note(STREAMS - 1 - number)
-            return None
-        if number == 2:
-            return watch(is_done)
+    def write(number: int) -> None:
+        while not is_done.is_set():
+            note(number)
+            note(STREAMS - 1 - number)
+
+    def rebuild() -> int:
         try:
             return rebuild_some_times()
         finally:
@@ -51,7 +50,8 @@ def test_rebuild_under_load_equals_an_offline_fold(child_environment: Environmen
 
     with start_worker(child_environment, BATCH_SIZE=50, rebuilds=False) as process:
         wait_until(lambda: len(rows()) == STREAMS)
-        _, _, torn, rebuilt = run_together(4, work)
+        watching = partial(watch, is_done)
+        _, _, torn, rebuilt = at_once(partial(write, 0), partial(write, 1), watching, rebuild)
         wait_until(lambda: has_caught_up() and rows() == fold())
         stop(process)
     assert torn == [], "a reader saw a table that was not whole"
