@@ -51,11 +51,18 @@ class Target(NamedTuple):
 
     def _wants_nothing_after(self, standing: int) -> bool:
         """The checkpoint of a projection that is not concerned follows at leisure."""
-        driver = self.definition.store.driver
+        if self._has_wanted_after(standing):
+            return False
+        # Until the log is settled there, an open transaction can still bring one: look again after that.
+        is_settled = self.definition.store.driver.settled_head() >= self.position
+        return is_settled and not self._has_wanted_after(standing)
+
+    def _has_wanted_after(self, standing: int) -> bool:
         types = LogFilter(types=sorted(self.definition.type_names or ()))
-        rows = driver.read_log(after=standing, until=self.position, limit=1, filter=types)
-        # An open transaction below the position could still bring one that is wanted.
-        return next(iter(rows), None) is None and driver.settled_head() >= self.position
+        rows = self.definition.store.driver.read_log(
+            after=standing, until=self.position, limit=1, filter=types
+        )
+        return next(iter(rows), None) is not None
 
 
 def find_definitions(wanted: Iterable[Wanted], store: EventStore) -> list[ProjectionSubscription]:
