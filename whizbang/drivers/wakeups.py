@@ -19,6 +19,7 @@ CHANNEL = "whizbang_log"
 # A process sends one in this time at most: a worker that was just woken polls as often itself.
 SEND_SECONDS = 0.01
 _LOOK_SECONDS = 0.5  # how soon a listener sees that it shall stop
+_MOST_STOP_SECONDS = 5.0
 _RETRY_SECONDS = 5.0  # between two tries to connect
 _sent_at: dict[str, float] = {}
 
@@ -65,10 +66,10 @@ class Listener:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and its connection."""
+        """End the thread and its connection; a thread that hangs in connecting is left behind."""
         self._stop.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_MOST_STOP_SECONDS)
 
     def _listen(self) -> None:
         while not self._stop.is_set():
