@@ -42,6 +42,8 @@ def running_patient_worker(environment: dict[str, str], *, idle_seconds: float) 
 
 
 def note(text: str = "a") -> None:
+    """Once a nudge is sent again: this worker, unlike others, does not look often after one."""
+    wait_until(lambda: not wakeups.is_quiet("default"))
     whizbang.event_store().append("shop.Order-1", [OrderNoted(order_id="1", text=text)])
 
 

@@ -16,12 +16,18 @@ from django.db import DatabaseError, connections
 
 logger = logging.getLogger(__name__)
 CHANNEL = "whizbang_log"
-# A process sends one in this time at most: a worker that was just woken polls as often itself.
-SEND_SECONDS = 0.01
+# A process sends one in this time at most: NOTIFY takes a lock that all of a server share, and a worker that
+# was just woken polls often for a while.
+SEND_SECONDS = 0.1
 _LOOK_SECONDS = 0.5  # how soon a listener sees that it shall stop
 _MOST_STOP_SECONDS = 5.0
 _RETRY_SECONDS = 5.0  # between two tries to connect
 _sent_at: dict[str, float] = {}
+
+
+def is_quiet(using: str) -> bool:
+    """Were others told so recently that they still look often by themselves?"""
+    return time.monotonic() - _sent_at.get(using, -SEND_SECONDS) < SEND_SECONDS
 
 
 def wake_others(using: str) -> None:
@@ -29,13 +35,12 @@ def wake_others(using: str) -> None:
 
     For the moment after a commit. An error is logged: what was committed is there, and polling finds it.
     """
-    now = time.monotonic()
-    if now - _sent_at.get(using, -SEND_SECONDS) < SEND_SECONDS:
+    if is_quiet(using):
         return
+    _sent_at[using] = time.monotonic()
     connection: Any = connections[using]
     if connection.vendor != "postgresql" or not connection.get_autocommit():
         return
-    _sent_at[using] = now
     try:
         with connection.wrap_database_errors:
             # By the driver alone: who counts queries should not count one now and then.

@@ -8,13 +8,15 @@ from functools import cache, partial
 
 from django.db import connections
 
-from whizbang.drivers.wakeups import wake_others
+from whizbang.drivers.wakeups import is_quiet, wake_others
 
 _wake = threading.Event()
 
 
 def nudge_after_commit(using: str) -> None:
     """Wake workers once the caller's transaction has committed; now, where there is none."""
+    if _wake.is_set() and is_quiet(using):
+        return  # for every append of a busy process: all have been told, and look often
     connection, callback = connections[using], _callback(using)
     if connection.in_atomic_block:
         waiting = connection.run_on_commit
