@@ -18,6 +18,7 @@ from whizbang.models import ParkedStream, Rebuild, Subscription
 from whizbang.projections.failing import FailingEvent, failing_event, mark_failing
 from whizbang.projections.subscription import ProjectionSubscription
 from whizbang.store.event_store import EventStore, Recorded, event_store
+from whizbang.subscriptions.checkpoint import hold_still
 from whizbang.subscriptions.identity import store_identity
 from whizbang.subscriptions.known_types import unknown_types
 from whizbang.subscriptions.leases import LeaseHolder, make_owner
@@ -270,7 +271,7 @@ class _Replay:
         """From here on the live projection stands still, until the transaction ends."""
         using = self._definition.using
         self._stack.enter_context(transaction.atomic(using=using))
-        Subscription.objects.using(using).select_for_update().get(name=self._definition.name)
+        hold_still(self._definition)
         if self._definition.kind == "inline":
             self._store.driver.hold_appends()
         self.head = self._store.head()
