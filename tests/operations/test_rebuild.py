@@ -20,12 +20,14 @@ from tests.shop.messages import OrderNoted
 from tests.shop.models import OrderSummary
 from tests.shop.projections import OrderSummaries
 from whizbang.models import Lease, Rebuild, Subscription
-from whizbang.operations import rebuild
 from whizbang.operations.rebuild import (
     RebuildFailed,
     RebuildPart,
+    insisting,
+    reading,
     rebuild_here,
     request_rebuild,
+    requests,
 )
 from whizbang.operations.status import overview
 from whizbang.subscriptions.leases import LeaseHolder
@@ -43,6 +45,12 @@ def call(*arguments: str) -> str:
     return output.getvalue()
 
 
+def put_in_place_by(function: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a database lets the projection have a table of its own here, or is refilled."""
+    monkeypatch.setattr(OrderSummaries, "fill", function)
+    monkeypatch.setattr(OrderSummaries, "replace_all", function)
+
+
 @pytest.fixture
 def event(drain: Drain) -> None:
     whizbang.event_store().append("shop.Order-1", [OrderNoted(order_id="1", text="a")])
@@ -56,7 +64,7 @@ def broken(event: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise ValueError(BROKEN)
 
-    monkeypatch.setattr(OrderSummaries, "replace_all", refuse)
+    put_in_place_by(refuse, monkeypatch)
     return monkeypatch.undo
 
 
@@ -78,7 +86,7 @@ def test_request_is_new_when_the_open_run_has_ended_in_between(
     def end_first(*args: Any) -> None:
         Rebuild.objects.filter(pk=first.pk).update(status="done")
 
-    monkeypatch.setattr(rebuild, "open_rebuild", end_first)
+    monkeypatch.setattr(requests, "open_rebuild", end_first)
     second, is_new = request_rebuild(NAME)
     assert is_new
     assert second.pk != first.pk
@@ -157,9 +165,9 @@ def test_error_that_is_very_long_keeps_its_beginning_and_the_end_of_its_tracebac
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise ValueError("begin \0\ud800" + "x" * 100_000 + "end")
 
-    monkeypatch.setattr(OrderSummaries, "replace_all", refuse)
+    put_in_place_by(refuse, monkeypatch)
     # A lone surrogate in the captured log cannot be sent from one process of the suite to another.
-    monkeypatch.setattr(logging.getLogger("whizbang.operations.rebuild"), "disabled", True)
+    monkeypatch.setattr(logging.getLogger("whizbang.operations.rebuild.part"), "disabled", True)
     request_rebuild(NAME)
     drain()
     error = Rebuild.objects.get().error
@@ -179,7 +187,7 @@ def test_rebuild_that_another_worker_has_taken_over_is_left_to_it(
         part._leases._held = {name: (epoch, 0.0) for name, (epoch, _) in part._leases._held.items()}
         return fold(self, events, **options)
 
-    monkeypatch.setattr(rebuild, "_REPORT_EVENTS", 1)
+    monkeypatch.setattr(reading, "_REPORT_EVENTS", 1)
     monkeypatch.setattr(OrderSummaries, "fold_all", fold_too_slowly)
     run, _ = request_rebuild(NAME)
     with caplog.at_level(logging.WARNING):
@@ -193,15 +201,18 @@ def test_rebuild_that_another_worker_has_taken_over_is_left_to_it(
 def test_rebuild_that_loses_to_a_deadlock_begins_again(
     event: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    losses = iter(range(rebuild._MOST_CONFLICTS))
-    replace_all = OrderSummaries.replace_all
+    losses = iter(range(3))
 
-    def lose(self: Any, *args: Any, **kwargs: Any) -> None:
-        if next(losses, None) is not None:
-            raise OperationalError(1213, "Deadlock found when trying to get lock")
-        replace_all(self, *args, **kwargs)
+    def lose_first(really: Callable[..., None]) -> Callable[..., None]:
+        def lose(*args: Any, **kwargs: Any) -> None:
+            if next(losses, None) is not None:
+                raise OperationalError(1213, "Deadlock found when trying to get lock")
+            really(*args, **kwargs)
 
-    monkeypatch.setattr(OrderSummaries, "replace_all", lose)
+        return lose
+
+    monkeypatch.setattr(OrderSummaries, "fill", lose_first(OrderSummaries.fill))
+    monkeypatch.setattr(OrderSummaries, "replace_all", lose_first(OrderSummaries.replace_all))
     run = rebuild_here(request_rebuild(NAME)[0])
     assert (run.status, run.events) == ("done", 1)
     assert OrderSummary.objects.get().notes == 1
@@ -213,7 +224,8 @@ def test_rebuild_that_always_loses_fails_in_the_end(
     def lose(*args: Any, **kwargs: Any) -> None:
         raise OperationalError(1213, "Deadlock found when trying to get lock")
 
-    monkeypatch.setattr(OrderSummaries, "replace_all", lose)
+    put_in_place_by(lose, monkeypatch)
+    monkeypatch.setattr(insisting, "_INSIST_SECONDS", 0.3)
     with pytest.raises(RebuildFailed, match="Deadlock"):
         rebuild_here(request_rebuild(NAME)[0])
     assert Rebuild.objects.get().status == "failed"

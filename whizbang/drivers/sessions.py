@@ -26,3 +26,15 @@ def limit_idle_transactions(using: str, *, seconds: float) -> None:
         value = max(1, int(seconds * 1000 if connection.vendor == "postgresql" else seconds))
         with connection.cursor() as cursor:
             cursor.execute(statement, [value])
+
+
+def see_one_moment(using: str) -> None:
+    """Let all statements of the transaction that begins here see the database as it is now.
+
+    Its first statement, inside `atomic()`. A transaction that is open already, as around a test, stays as it
+    is; on SQLite every transaction is so.
+    """
+    connection: Any = connections[using]
+    if connection.vendor in ("postgresql", "mysql") and not connection.savepoint_ids:
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")

@@ -8,7 +8,14 @@ from whizbang.models.history import HistoryChange
 from whizbang.models.messaging import DeadLetter, InboxMessage, OutboxMessage
 from whizbang.models.snapshot import Snapshot
 from whizbang.models.stream import EventType, Stream
-from whizbang.models.subscription import Lease, ParkedStream, Rebuild, SkippedEvent, Subscription
+from whizbang.models.subscription import (
+    Lease,
+    ParkedStream,
+    Rebuild,
+    RebuildShare,
+    SkippedEvent,
+    Subscription,
+)
 
 __all__ = [
     "DeadLetter",
@@ -19,6 +26,7 @@ __all__ = [
     "OutboxMessage",
     "ParkedStream",
     "Rebuild",
+    "RebuildShare",
     "SkippedEvent",
     "Snapshot",
     "StoreHead",

@@ -113,19 +113,43 @@ class SkippedEvent(models.Model):
 class Rebuild(models.Model):
     """One rebuild of a projection that somebody asked for: who, why, when, progress and result."""
 
+    class Kind(models.TextChoices):
+        REBUILD = "rebuild", _("rebuild")
+        UNDO = "undo", _("undo")
+
     class Status(models.TextChoices):
         REQUESTED = "requested", _("requested")
         RUNNING = "running", _("running")
         DONE = "done", _("done")
         FAILED = "failed", _("failed")
+        CANCELLED = "cancelled", _("cancelled")
+
+    class Phase(models.TextChoices):
+        FOLDING = "folding", _("folding history")
+        INDEXING = "indexing", _("adding indexes")
+        CATCHING_UP = "catching_up", _("catching up")
+        COMPARING = "comparing", _("comparing with the live rows")
+        HELD = "held", _("waiting to be published")
+        PUBLISHING = "publishing", _("publishing")
 
     projection = models.CharField(max_length=200, db_index=True)
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.REBUILD)
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.REQUESTED)
+    phase = models.CharField(max_length=20, choices=Phase.choices, blank=True, default="")
+    method = models.CharField(max_length=10, blank=True, default="")  # swap, merge or refill
+    is_held = models.BooleanField(default=False)  # wait with publishing until somebody says so
+    is_cancel_requested = models.BooleanField(default=False)
+    shares = models.IntegerField(default=1)  # that are folded side by side
     requested_by = models.CharField(max_length=150, blank=True, default="")
     reason = models.TextField(blank=True, default="")
     events = models.BigIntegerField(default=0)
     rows = models.BigIntegerField(default=0)
+    target = models.BigIntegerField(default=0)  # position up to which history is folded at first
     position = models.BigIntegerField(default=0)
+    version = models.IntegerField(default=0)  # of the code that folds, and of the model
+    fingerprint = models.CharField(max_length=64, blank=True, default="")
+    # How the new rows differ from the live ones; see operations/rebuild/comparison.py.
+    difference = models.JSONField(null=True)
     error = models.TextField(blank=True, default="")
     requested_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
@@ -146,3 +170,26 @@ class Rebuild(models.Model):
 
     def __str__(self) -> str:
         return f"{self.projection} ({self.status})"
+
+
+class RebuildShare(models.Model):
+    """A part of a rebuild that one process folds; lives in the database of the projection."""
+
+    run = models.BigIntegerField(db_index=True)  # the Rebuild, which may live in another database
+    first_slice = models.IntegerField()
+    end_slice = models.IntegerField()  # the first that is not meant any more
+    is_done = models.BooleanField(default=False)
+    events = models.BigIntegerField(default=0)
+    rows = models.BigIntegerField(default=0)
+    position = models.BigIntegerField(default=0)
+    worker = models.CharField(max_length=100, blank=True, default="")
+
+    class Meta:
+        db_table = "whizbang_rebuild_share"
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["run", "first_slice"], name="whizbang_share_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.first_slice} to {self.end_slice} of rebuild {self.run}"

@@ -43,17 +43,19 @@ class ModelProjection(Projection):
     def prefetch(self, events: Sequence[Recorded]) -> None:
         """Called with each batch before it is folded: look up here, at once, what the methods need."""
 
-    def apply_batch(self, events: Sequence[Recorded], *, using: str) -> None:
+    def apply_batch(
+        self, events: Sequence[Recorded], *, using: str, table: str | None = None
+    ) -> None:
         """Fold a batch and write what changed, in the caller's transaction.
 
         One SELECT, and at most one statement each for rows removed, new and changed. Inline delivery
-        locks the rows in key order.
+        locks the rows in key order. `table` is another one like the model's, quoted.
         """
         steps = list(self._route(events))
         if not steps:
             return
         self.prefetch(events)
-        rows = rows_of(self.model, self._key, using)
+        rows = rows_of(self.model, self._key, using, table=table)
         is_shared = self.delivery == "inline"
         if len(steps) > 1 or not self._apply_one(rows, steps[0], is_shared=is_shared):
             self._apply(rows, steps, is_shared=is_shared)
@@ -78,6 +80,16 @@ class ModelProjection(Projection):
         rows.delete_all()
         self._check_keys(rows, folded)
         rows.insert(list(folded.values()))
+
+    def fill(self, folded: dict[Any, Model], rows: Rows) -> None:
+        """Write these rows into a table that nobody reads yet, in the caller's transaction."""
+        self._check_keys(rows, folded)
+        rows.fill(list(folded.values()))
+
+    @property
+    def key(self) -> Field[Any, Any]:
+        """The field by which its rows are found."""
+        return self._key
 
     def _apply_one(self, rows: Rows, step: Step, *, is_shared: bool) -> bool:
         """The usual case of inline delivery: one event changes one row. False if there is no row."""

@@ -50,6 +50,13 @@ class LeaseHolder:
             self._rows(name).filter(owner=self.owner, epoch=epoch).update(owner="", expires_at=None)
         self._held.clear()
 
+    def release(self, name: str) -> None:
+        """Give one back; nothing happens where it is not held."""
+        held = self._held.pop(name, None)
+        if held is not None:
+            rows = self._rows(name).filter(owner=self.owner, epoch=held[0])
+            rows.update(owner="", expires_at=None)
+
     def _renew(self, name: str, epoch: int) -> int | None:
         changed = (
             self._rows(name).filter(owner=self.owner, epoch=epoch).update(expires_at=_expiry())

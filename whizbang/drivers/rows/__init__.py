@@ -19,22 +19,34 @@ from whizbang.drivers.rows.postgres import UnnestRows
 from whizbang.drivers.rows.statements import StatementRows
 
 
-def rows_of(model: type[Model], key: Field[Any, Any], using: str) -> Rows:
-    """The gateway to a model's rows, compiled once a connection, which is once a thread."""
+def rows_of(
+    model: type[Model], key: Field[Any, Any], using: str, *, table: str | None = None
+) -> Rows:
+    """The gateway to a model's rows, compiled once a connection, which is once a thread.
+
+    `table` is another one with the same columns, quoted; see can_name_table().
+    """
     connection = connections[using]
     # Kept on the connection: its converters belong to it, and both end together.
     cache = connection.__dict__.setdefault("_whizbang_rows", {})
-    found: Rows | None = cache.get((model, key.attname))
+    found: Rows | None = cache.get((model, key.attname, table))
     if found is None:
-        found = cache[model, key.attname] = _gateway_for(model, key, connection)
+        gateway = _gateway_for(model, connection)
+        found = gateway(model, key, connection, table=table)
+        cache[model, key.attname, table] = found
     return found
 
 
-def _gateway_for(model: type[Model], key: Field[Any, Any], connection: Any) -> Rows:
+def can_name_table(model: type[Model], using: str) -> bool:
+    """Can rows of this model be written to another table than its own?"""
+    return _gateway_for(model, connections[using]).can_name_table
+
+
+def _gateway_for(model: type[Model], connection: Any) -> type[Rows]:
     if connection.vendor == "postgresql" and all(fits_array(f) for f in columns_of(model)):
-        return UnnestRows(model, key, connection)
+        return UnnestRows
     if connection.vendor == "sqlite" and all(is_simple(f) for f in columns_of(model)):
-        return StatementRows(model, key, connection)
+        return StatementRows
     if connection.vendor == "mysql" and all(is_simple(f) for f in columns_of(model)):
-        return MysqlRows(model, key, connection)
-    return OrmRows(model, key, connection)
+        return MysqlRows
+    return OrmRows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import Field, Model
 
@@ -15,6 +15,7 @@ from whizbang.drivers.rows.columns import (
     is_immutable,
     tuple_getter,
 )
+from whizbang.exceptions import WrongMode
 
 Snapshot = Sequence[Any]
 Change = tuple[Any, Model, Snapshot | None]  # key, row, as it was (None: made anew under its key)
@@ -23,7 +24,14 @@ Change = tuple[Any, Model, Snapshot | None]  # key, row, as it was (None: made a
 class Rows(ABC):
     """What a projection needs of a table. All in the caller's transaction; no signals are sent."""
 
-    def __init__(self, model: type[Model], key: Field[Any, Any], connection: Any) -> None:
+    # Can it be given another table than the model's?
+    can_name_table: ClassVar[bool] = False
+
+    def __init__(
+        self, model: type[Model], key: Field[Any, Any], connection: Any, *, table: str | None = None
+    ) -> None:
+        if table is not None and not self.can_name_table:
+            raise WrongMode(f"Rows of {model._meta.label} can only be written to its own table.")
         self.model, self.key, self.connection = model, key, connection
         self.using: str = connection.alias
         self.key_name: str = key.attname
@@ -92,6 +100,10 @@ class Rows(ABC):
     @abstractmethod
     def insert(self, rows: Sequence[Model]) -> None:
         """Insert rows into a table that has none of their keys."""
+
+    def fill(self, rows: Sequence[Model]) -> None:
+        """Insert rows into a table that nobody reads yet, as quickly as the product can."""
+        self.insert(rows)
 
     @abstractmethod
     def insert_new(self, rows: Sequence[Any]) -> None:

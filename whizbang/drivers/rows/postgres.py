@@ -43,6 +43,19 @@ class UnnestRows(StatementRows):
             values = self._prepare(rows[start : start + _CHUNK_ROWS], columns)
             executor_of(self.connection).execute(statement, values)
 
+    def fill(self, rows: Sequence[Model]) -> None:
+        """COPY: twice as quick as arrays, and no array has to be made."""
+        names = ", ".join(self._quoted[i] for i in self._written)
+        with (
+            self.connection.wrap_database_errors,
+            self.connection.cursor() as cursor,
+            cursor.copy(f"COPY {self._table} ({names}) FROM STDIN") as copy,
+        ):
+            for start in range(0, len(rows), _CHUNK_ROWS):
+                values = self._prepare(rows[start : start + _CHUNK_ROWS])
+                for row in zip(*values, strict=True):
+                    copy.write_row(row)
+
     def set_columns(self, names: Sequence[str], values: Sequence[tuple[Any, ...]]) -> None:
         columns = [self._names.index(name) for name in names]
         convert = [self._key_to_database, *(self._to_database[i] for i in columns)]

@@ -21,11 +21,14 @@ class StatementRows(Rows):
     """Rows by SQL of our own, row by row with executemany: SQLite, where writers take turns."""
 
     lock_clause = ""
+    can_name_table = True
 
-    def __init__(self, model: type[Model], key: Field[Any, Any], connection: Any) -> None:
-        super().__init__(model, key, connection)
+    def __init__(
+        self, model: type[Model], key: Field[Any, Any], connection: Any, *, table: str | None = None
+    ) -> None:
+        super().__init__(model, key, connection, table=table)
         quote = connection.ops.quote_name
-        self._table = quote(model._meta.db_table)
+        self._table = table or quote(model._meta.db_table)
         self._quoted = [quote(f.column) for f in self._fields]
         self._key_column = quote(key.column)
         self._to_database = [to_database(f, connection) for f in self._fields]

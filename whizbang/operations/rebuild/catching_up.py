@@ -1,0 +1,25 @@
+"""Bringing a twin's rows nearer to the end of the log."""
+
+from __future__ import annotations
+
+from whizbang.conf import settings
+from whizbang.subscriptions.runner import SubscriptionRunner
+
+NO_END = 2**63 - 1
+
+
+def catch_up(runner: SubscriptionRunner, *, until: int) -> int:
+    """Apply what the log has up to a position, batch by batch; gives how many events.
+
+    With NO_END up to the last event that there is, which is then the runner's position.
+    """
+    done = 0
+    while runner.position < until:
+        rows = runner.read_alone(until=until, limit=settings.BATCH_SIZE)
+        is_last = len(rows) < settings.BATCH_SIZE
+        last = rows[-1].position if rows else runner.position
+        done += runner.run(rows, until if is_last and until != NO_END else last)
+        if is_last:
+            break
+    runner.settle()
+    return done

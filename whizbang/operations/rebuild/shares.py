@@ -1,0 +1,137 @@
+"""Folding history into the new table, in shares that several processes may take."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+
+from whizbang.conf import settings
+from whizbang.drivers.shadows import Shadow
+from whizbang.models import Rebuild, RebuildShare
+from whizbang.operations.rebuild.errors import RebuildTakenOver
+from whizbang.operations.rebuild.insisting import insist
+from whizbang.operations.rebuild.reading import History, Poisoned, note_poison
+from whizbang.operations.rebuild.twin import NEW
+from whizbang.operations.rebuild.watch import Watch
+from whizbang.projections.subscription import ProjectionSubscription
+from whizbang.subscriptions.leases import LeaseHolder
+from whizbang.subscriptions.parking import park
+
+logger = logging.getLogger(__name__)
+_SLICES = 1024
+
+
+def make_shares(run: Rebuild, *, using: str) -> None:
+    """The shares of a run anew, all of them open."""
+    forget_shares(run, using=using)
+    edges = [number * _SLICES // run.shares for number in range(run.shares + 1)]
+    RebuildShare.objects.using(using).bulk_create(
+        [
+            RebuildShare(run=run.pk, first_slice=first, end_slice=end)
+            for first, end in zip(edges, edges[1:], strict=False)
+        ]
+    )
+
+
+def forget_shares(run: Rebuild, *, using: str) -> None:
+    shares_of(run, using=using).delete()
+
+
+def shares_of(run: Rebuild, *, using: str) -> Any:
+    return RebuildShare.objects.using(using).filter(run=run.pk).order_by("first_slice")
+
+
+def fold_open_shares(
+    definition: ProjectionSubscription,
+    shadow: Shadow,
+    run: Rebuild,
+    leases: LeaseHolder,
+    *,
+    held: Sequence[str] = (),
+) -> int:
+    """Fold each share that is open and that nobody is at; gives how many. `held` leases are kept on."""
+    done = 0
+    for share in shares_of(run, using=definition.using).filter(is_done=False):
+        lease = f"whizbang.rebuild/{run.pk}/{share.first_slice}"
+        if leases.epoch_of(lease) is None:
+            continue
+        try:
+            share.refresh_from_db(using=definition.using)
+            if not share.is_done:
+                watch = Watch(definition.store, run, leases, held=(*held, lease))
+                _fold(definition, shadow, share, watch)
+                done += 1
+        finally:
+            leases.release(lease)
+    return done
+
+
+def wait_for_shares(definition: ProjectionSubscription, run: Rebuild, watch: Watch) -> bool:
+    """Are all shares done? Waits a moment for those that others are at."""
+    if not shares_of(run, using=definition.using).filter(is_done=False).exists():
+        return True
+    watch.check()
+    time.sleep(min(0.2, settings.LEASE_SECONDS / 10))
+    return False
+
+
+def _fold(
+    definition: ProjectionSubscription, shadow: Shadow, share: RebuildShare, watch: Watch
+) -> None:
+    using = definition.using
+    shares = RebuildShare.objects.using(using).filter(pk=share.pk, is_done=False)
+    shares.update(worker=watch.owner)
+
+    def report(events: int, position: int) -> None:
+        watch.report_share(share, using=using, events=events, position=position)
+
+    poisoned: Poisoned = {}
+    folded, history = _fold_without_poison(definition, share, watch.run.target, poisoned, report)
+    counts = {"events": history.count, "rows": len(folded), "position": watch.run.target}
+
+    def load() -> None:
+        with transaction.atomic(using=using):
+            # Only the first of two that have folded it writes: another may have taken a slow one's share.
+            if not shares.update(is_done=True, **counts):
+                raise RebuildTakenOver(f"{share} was done by another worker.")
+            definition.projection.fill(folded, shadow.rows)
+            for event, error in poisoned.values():
+                park(definition.name + NEW, event, error, using=using)
+
+    insist(load, watch)
+
+
+def _fold_without_poison(
+    definition: ProjectionSubscription,
+    share: RebuildShare,
+    target: int,
+    poisoned: Poisoned,
+    report: Any,
+) -> tuple[dict[Any, Any], History]:
+    """Fold again without each stream that fails; an inline projection may not leave any out."""
+    while True:
+        history = History(definition, poisoned, report)
+        try:
+            return _fold_once(definition, share, history, target), history
+        except Exception as exc:
+            if definition.kind == "inline" or note_poison(poisoned, exc) is None:
+                raise
+            logger.warning(
+                "Rebuild leaves a stream out projection=%s error=%s", definition.name, exc
+            )
+
+
+def _fold_once(
+    definition: ProjectionSubscription, share: RebuildShare, history: History, target: int
+) -> dict[Any, Any]:
+    projection, using = definition.projection, definition.using
+    is_whole = (share.first_slice, share.end_slice) == (0, _SLICES)
+    slices = None if is_whole else range(share.first_slice, share.end_slice)
+    folded: dict[Any, Any] = projection.fold_all(
+        history.read(0, target, slices=slices), using=using
+    )
+    return folded

@@ -1,0 +1,98 @@
+"""A projection's other table as a subscription of its own: the new one, and the one that is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import F
+from django.db.models.functions import Now
+
+from whizbang.drivers.stores.base import StoredRow
+from whizbang.models import ParkedStream, Subscription
+from whizbang.projections.subscription import ProjectionSubscription
+from whizbang.subscriptions.identity import store_identity
+
+NEW, KEPT = "@new", "@old"
+
+
+class TwinSubscription(ProjectionSubscription):
+    """The same code, into a table like the model's, with a checkpoint and parked streams of its own."""
+
+    def __init__(self, live: ProjectionSubscription, suffix: str, table: str) -> None:
+        super().__init__(live.store, live.projection)
+        self.name = live.name + suffix
+        self.kind = "rebuild"
+        self._table = table
+
+    def deliver(self, rows: Sequence[StoredRow]) -> None:
+        events = self.read(rows)
+        if events:
+            self.projection.apply_batch(events, using=self.using, table=self._table)
+
+
+def twin_row(live: ProjectionSubscription, suffix: str) -> Subscription | None:
+    return Subscription.objects.using(live.using).filter(name=live.name + suffix).first()
+
+
+def begin_twin(live: ProjectionSubscription, suffix: str, *, position: int) -> None:
+    """Make the row of a twin anew, at a position of the log."""
+    forget_twin(live, suffix)
+    Subscription.objects.using(live.using).create(
+        name=live.name + suffix,
+        kind="rebuild",
+        position=position,
+        store_id=store_identity(live.store).store_id,
+        version=live.version,
+        fingerprint=live.fingerprint,
+    )
+
+
+def forget_twin(live: ProjectionSubscription, suffix: str) -> None:
+    name = live.name + suffix
+    ParkedStream.objects.using(live.using).filter(subscription=name).delete()
+    Subscription.objects.using(live.using).filter(name=name).delete()
+
+
+def take_place(live: ProjectionSubscription, suffix: str, *, keep_as: str | None) -> None:
+    """The twin's standing becomes the live one's, whose own is kept under a suffix, or ends.
+
+    In the transaction that exchanges the tables.
+    """
+    rows = Subscription.objects.using(live.using)
+    twin, old = rows.get(name=live.name + suffix), rows.get(name=live.name)
+    rows.filter(name=live.name + suffix).delete()
+    rows.filter(name=live.name).update(
+        **_standing(twin), error="", epoch=F("epoch") + 1, updated_at=Now()
+    )
+    if keep_as is not None:
+        kept = _standing(old)
+        if live.kind == "inline":
+            kept["position"] = (
+                twin.position
+            )  # nobody moves its checkpoint: its rows are of this moment
+        rows.filter(name=live.name + keep_as).delete()
+        rows.create(name=live.name + keep_as, kind="rebuild", **kept)
+    _exchange_parked(live, suffix, keep_as)
+
+
+def _standing(row: Subscription) -> dict[str, Any]:
+    return {
+        "position": row.position,
+        "version": row.version,
+        "fingerprint": row.fingerprint,
+        "store_id": row.store_id,
+    }
+
+
+def _exchange_parked(live: ProjectionSubscription, suffix: str, keep_as: str | None) -> None:
+    parked = ParkedStream.objects.using(live.using)
+    old, passing = parked.filter(subscription=live.name), f"{live.name}@passing"
+    if keep_as is None:
+        old.delete()
+    else:
+        old.update(subscription=passing)
+    parked.filter(subscription=live.name + suffix).update(subscription=live.name)
+    if keep_as is not None:
+        parked.filter(subscription=live.name + keep_as).delete()
+        parked.filter(subscription=passing).update(subscription=live.name + keep_as)
