@@ -1,0 +1,30 @@
+"""All verbs, in the order in which help shows them."""
+
+from __future__ import annotations
+
+from whizbang.management.verbs.base import Verb
+from whizbang.management.verbs.dead_letters import DeadLettersVerb, RedriveVerb
+from whizbang.management.verbs.parked import RetryVerb, SkipVerb
+from whizbang.management.verbs.rebuild import RebuildVerb
+from whizbang.management.verbs.status import StatusVerb
+from whizbang.management.verbs.streams import StreamsVerb
+from whizbang.management.verbs.subscriptions import PauseVerb, ResumeVerb
+from whizbang.management.verbs.upkeep import CleanupVerb, ScheduleVerb
+from whizbang.management.verbs.verify import VerifyVerb
+from whizbang.management.verbs.worker import WorkerVerb
+
+VERBS: tuple[Verb, ...] = (
+    WorkerVerb(),
+    StatusVerb(),
+    StreamsVerb(),
+    RebuildVerb(),
+    RetryVerb(),
+    SkipVerb(),
+    PauseVerb(),
+    ResumeVerb(),
+    RedriveVerb(),
+    DeadLettersVerb(),
+    ScheduleVerb(),
+    CleanupVerb(),
+    VerifyVerb(),
+)
