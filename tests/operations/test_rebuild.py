@@ -140,6 +140,7 @@ def test_failed_rebuild_is_kept_logged_and_named_by_status(
         "id": run.pk,
         "status": "failed",
         "error": "ValueError: The rows do not fit.",
+        "progress": "",
     }
     broken()
     request_rebuild(NAME)

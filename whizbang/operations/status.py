@@ -19,6 +19,8 @@ from whizbang.models import (
     Rebuild,
     Subscription,
 )
+from whizbang.operations.rebuild.progress import progress_of
+from whizbang.operations.rebuild.requests import OPEN
 from whizbang.store.event_store import EventStore, event_store
 from whizbang.subscriptions.definition import SubscriptionDefinition
 from whizbang.subscriptions.known_types import unknown_types
@@ -30,11 +32,15 @@ _NO_END = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class RebuildStatus:
-    """The latest rebuild of a projection; `error` is its first line, empty unless it failed."""
+    """The latest rebuild of a projection; `error` is its first line, empty unless it failed.
+
+    `progress` says in words how far an open one has come.
+    """
 
     id: int
     status: str
     error: str
+    progress: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +120,12 @@ def _latest_rebuilds(store: EventStore) -> dict[str, RebuildStatus]:
     rows = Rebuild.objects.using(store.using)
     latest = rows.values("projection").annotate(latest=Max("id")).order_by().values("latest")
     return {
-        run.projection: RebuildStatus(run.pk, run.status, first_line(run.error))
+        run.projection: RebuildStatus(
+            run.pk,
+            run.status,
+            first_line(run.error),
+            progress_of(run).text() if run.status in OPEN else "",
+        )
         for run in rows.filter(pk__in=latest)
     }
 

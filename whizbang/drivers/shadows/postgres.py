@@ -28,6 +28,15 @@ WHERE i.indrelid = to_regclass(%s)
 AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conindid = i.indexrelid AND conrelid = i.indrelid)
 ORDER BY c.relname
 """
+# Tables of a schema with an index that has the name of one of the live table's.
+_NAMESAKES = """
+SELECT DISTINCT quote_ident(n.nspname) || '.' || quote_ident(t.relname) FROM pg_index i
+JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
+JOIN pg_namespace n ON n.oid = t.relnamespace
+WHERE n.nspname = %s AND c.relname IN (
+    SELECT x.relname FROM pg_index y JOIN pg_class x ON x.oid = y.indexrelid
+    WHERE y.indrelid = to_regclass(%s))
+"""
 _LOCK_MILLISECONDS = 100
 
 
@@ -98,6 +107,7 @@ class SwappedShadow(PostgresShadow):
         return f"{OLD_SCHEMA}.{self.live}"
 
     def make(self) -> None:
+        self._drop_namesakes(NEW_SCHEMA)
         super().make()
         ((comment,),) = self.fetch("SELECT obj_description(to_regclass(%s))", [self.live])
         if comment is not None:
@@ -118,6 +128,7 @@ class SwappedShadow(PostgresShadow):
         self._make_schema(OLD_SCHEMA)
         with self._short_locks():
             self._settle_constraints()
+            self._drop_namesakes(OLD_SCHEMA)
             self.execute(f"DROP TABLE IF EXISTS {self.kept_table}")
             self._move(f"{schema}.{self.live}", OLD_SCHEMA)
             self._move(self.table, schema)
@@ -154,6 +165,12 @@ class SwappedShadow(PostgresShadow):
     def discard_kept(self) -> None:
         with self._short_locks():
             self.execute(f"DROP TABLE IF EXISTS {self.kept_table}")
+
+    def _drop_namesakes(self, schema: str) -> None:
+        """Drop what is left there of the table from before a migration renamed it: names would clash."""
+        for (table,) in self.fetch(_NAMESAKES, [schema, self.live]):
+            with self._short_locks():
+                self.execute(f"DROP TABLE {table}")
 
     def _settle_constraints(self) -> None:
         """A table with deferred checks that are still to come cannot be altered."""

@@ -46,7 +46,7 @@ _OBSTACLES = {
     "it has grants, storage parameters, a replica identity or a tablespace of its own": (
         "SELECT 1 FROM pg_class c WHERE oid = %(table)s AND (relacl IS NOT NULL OR reloptions IS NOT NULL"
         " OR relreplident <> 'd' OR reltablespace <> 0 OR EXISTS (SELECT 1 FROM pg_attribute"
-        " WHERE attrelid = c.oid AND (attacl IS NOT NULL OR attoptions IS NOT NULL)))"
+        " WHERE attrelid = c.oid AND (attacl IS NOT NULL OR attoptions::text LIKE '%%n_distinct%%')))"
     ),
     "it has extended statistics, or is clustered by an index": (
         "SELECT 1 FROM pg_class c WHERE oid = %(table)s AND (EXISTS (SELECT 1 FROM pg_statistic_ext"

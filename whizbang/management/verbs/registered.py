@@ -5,7 +5,7 @@ from __future__ import annotations
 from whizbang.management.verbs.base import Verb
 from whizbang.management.verbs.dead_letters import DeadLettersVerb, RedriveVerb
 from whizbang.management.verbs.parked import RetryVerb, SkipVerb
-from whizbang.management.verbs.rebuild import RebuildVerb
+from whizbang.management.verbs.rebuild import RebuildsVerb, RebuildVerb
 from whizbang.management.verbs.status import StatusVerb
 from whizbang.management.verbs.streams import StreamsVerb
 from whizbang.management.verbs.subscriptions import PauseVerb, ResumeVerb
@@ -18,6 +18,7 @@ VERBS: tuple[Verb, ...] = (
     StatusVerb(),
     StreamsVerb(),
     RebuildVerb(),
+    RebuildsVerb(),
     RetryVerb(),
     SkipVerb(),
     PauseVerb(),

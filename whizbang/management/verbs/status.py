@@ -73,6 +73,8 @@ def _print_troubles(command: BaseCommand, item: dict[str, Any]) -> None:
     if run and run["status"] == "failed":
         text = f"    rebuild {run['id']} failed: {run['error']}"
         command.stdout.write(command.style.WARNING(text))
+    elif run and run["progress"]:
+        command.stdout.write(f"    rebuild {run['id']} {run['status']}: {run['progress']}")
 
 
 def _interval(text: str) -> float:

@@ -24,6 +24,18 @@ class RebuildProgress:
     events_per_second: float | None
     seconds_left: float | None
 
+    def text(self) -> str:
+        """For a line of a list: phase, events, percent, rate and time left, as far as they are known."""
+        parts = [self.phase.replace("_", " ")] if self.phase else []
+        parts.append(f"{self.events} events")
+        if self.phase and self.percent is not None:
+            parts.append(f"{self.percent:.0f} %")
+        if self.events_per_second:
+            parts.append(f"{self.events_per_second:.0f}/s")
+        if self.seconds_left:
+            parts.append(f"{self.seconds_left:.0f} s left")
+        return ", ".join(parts)
+
 
 def progress_of(run: Rebuild) -> RebuildProgress:
     """Of a run as its row and those of its shares tell it now."""

@@ -88,6 +88,12 @@ def open_rebuild(store: EventStore, name: str) -> Rebuild | None:
     return Rebuild.objects.using(store.using).filter(projection=name, status__in=OPEN).first()
 
 
+def latest_rebuilds(name: str | None = None, *, most: int) -> list[Rebuild]:
+    """The newest runs, of one projection or of all."""
+    runs = Rebuild.objects.using(event_store().using).order_by("-id")
+    return list((runs if name is None else runs.filter(projection=name))[:most])
+
+
 def publish_rebuild(name: str) -> Rebuild:
     """Let a worker publish a rebuild that is held. Raises WhizbangError where none is."""
     store = event_store()
@@ -104,8 +110,8 @@ def cancel_rebuild(name: str) -> Rebuild:
     """
     store = event_store()
     run = _open_or_raise(store, name)
-    waiting = run.status == Status.REQUESTED or run.phase == Rebuild.Phase.HELD
-    if waiting:
+    is_held = run.is_held and run.phase == Rebuild.Phase.HELD
+    if run.status == Status.REQUESTED or is_held:
         return _change(store, run, status=Status.CANCELLED, finished_at=Now())
     return _change(store, run, is_cancel_requested=True)
 
