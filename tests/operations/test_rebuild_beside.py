@@ -192,7 +192,7 @@ def test_rebuild_is_cancelled_while_it_folds(orders: None, monkeypatch: pytest.M
     check = Watch.check
 
     def check_and_cancel(self: Watch) -> None:
-        if self.run.phase == "" and RebuildShare.objects.filter(events=2).exists():
+        if self.run.phase == "" and RebuildShare.objects.filter(events=4).exists():
             Rebuild.objects.update(is_cancel_requested=True)
         check(self)
 
@@ -200,7 +200,7 @@ def test_rebuild_is_cancelled_while_it_folds(orders: None, monkeypatch: pytest.M
     run = rebuild_here(Rebuild.objects.get())
     assert (run.status, run.is_cancel_requested) == ("cancelled", False)
     share = RebuildShare.objects.get()
-    assert (share.events, share.is_done) == (2, False)
+    assert (share.events, share.is_done) == (4, False)
     assert not Lease.objects.exclude(owner="").exists()
     monkeypatch.undo()
     assert rebuild_here(resume_rebuild(NAME)).status == "done"
@@ -344,14 +344,14 @@ def test_shares_are_folded_by_whoever_is_there(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(OrderSummaries, "partition_by", "stream", raising=False)
     run, _ = request_rebuild(NAME, shares=3)
     helper = RebuildPart(whizbang.event_store(), "helper")
-    wait_for_shares, helped = shares.wait_for_shares, []
+    are_open, helped = shares.are_open, []
 
-    def help_first(*args: Any) -> bool:
+    def help_first(*args: Any, **options: Any) -> bool:
         if not helped:
             helped.append(helper.run_once())
-        return wait_for_shares(*args)
+        return are_open(*args, **options)
 
-    monkeypatch.setattr("whizbang.operations.rebuild.beside.wait_for_shares", help_first)
+    monkeypatch.setattr("whizbang.operations.rebuild.beside.are_open", help_first)
     done = rebuild_here(run)
     assert done.status == "done"
     assert helped == [3]

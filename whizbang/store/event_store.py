@@ -192,17 +192,26 @@ class EventStore:
         Raises UnknownMessageType or DecodeError.
         """
         # What most events are, without the detour through lists, and with one look-up for a run of one type.
-        name, decode, metadata_of = None, None, self.decode_metadata
+        name, decode, decode_wire = None, None, self._decode_metadata
         for row in rows:
-            position, stream, version, type, schema, payload = row[:6]
+            position, stream, version, type, schema, payload, wire, occurred_at, recorded_at = row
             if type != name:
                 name, plain = type, plain_type(type)
                 decode = None if plain is None else codec(plain, self.serializer).decode
             if decode is None:
                 yield from self.decode(row)
-            else:
-                event = decode(payload, schema, (stream, version, position))
-                yield Recorded(event, metadata_of(row))
+                continue
+            event = decode(payload, schema, (stream, version, position))
+            metadata: WireMetadata = decode_wire(wire)
+            meta = metadata.to_metadata(
+                type=type,
+                occurred_at=occurred_at,
+                stream=stream,
+                version=version,
+                position=position,
+                recorded_at=recorded_at,
+            )
+            yield Recorded(event, meta)
 
     aread_stream = as_async_iterator(read_stream)
     aread_all = as_async_iterator(read_all)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from itertools import islice
 from typing import Any, NamedTuple
 
 from whizbang.exceptions import ConcurrencyError
@@ -22,6 +23,7 @@ class Expectation(Enum):
         return self.name
 
 
+_PAGE_ROWS = 1000
 ANY = Expectation.ANY
 STREAM_EXISTS = Expectation.STREAM_EXISTS
 NO_STREAM = 0
@@ -103,6 +105,12 @@ class LogFilter:
 
 
 NO_FILTER = LogFilter()
+
+
+def batched(rows: Iterator[StoredRow]) -> Iterator[list[StoredRow]]:
+    """Pages of a plain iterator."""
+    while page := list(islice(rows, _PAGE_ROWS)):
+        yield page
 
 
 class LogTail(ABC):
@@ -215,6 +223,16 @@ class EventStoreDriver(ABC):
         self, *, after: int, until: int, limit: int | None, filter: LogFilter = NO_FILTER
     ) -> Iterator[StoredRow]:
         """Events with after < position <= until in position order, in bounded memory."""
+
+    def read_pages(
+        self, *, after: int, until: int, filter: LogFilter = NO_FILTER
+    ) -> Generator[Sequence[StoredRow], None, None]:
+        """What read_log() gives, page by page, for who reads a whole history.
+
+        Outside of a transaction a driver may read the next page meanwhile, on another connection: `until`
+        is settled. Close the iterator, or read it to its end.
+        """
+        yield from batched(self.read_log(after=after, until=until, limit=None, filter=filter))
 
     @abstractmethod
     def stream_version(self, stream: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from itertools import islice
@@ -22,7 +22,9 @@ from whizbang.drivers.arrays import Instants, Integers, SmallIntegers, Texts
 from whizbang.drivers.errors import naming_missing_tables
 from whizbang.drivers.execution import PostgresExecutor
 from whizbang.drivers.stores.base import (
+    NO_FILTER,
     ImportTarget,
+    LogFilter,
     LogTail,
     NewRow,
     Placed,
@@ -31,7 +33,8 @@ from whizbang.drivers.stores.base import (
 )
 from whizbang.drivers.stores.postgres_copy import copy_lines
 from whizbang.drivers.stores.postgres_tail import Horizon, PostgresTail
-from whizbang.drivers.stores.relational import RelationalStore
+from whizbang.drivers.stores.reading_ahead import read_ahead
+from whizbang.drivers.stores.relational import BULK_PAGE_ROWS, RelationalStore
 from whizbang.drivers.stores.statements import load_statement
 from whizbang.exceptions import ConcurrencyError
 
@@ -177,6 +180,15 @@ class PostgresStore(RelationalStore):
                 # Only this module's own constant texts come here.
                 cursor.execute(sql.encode(), params)
                 return list(map(StoredRow._make, cursor.fetchall()))
+
+    def read_pages(
+        self, *, after: int, until: int, filter: LogFilter = NO_FILTER
+    ) -> Generator[Sequence[StoredRow], None, None]:
+        """See the base; what an open transaction has appended itself only its own connection sees."""
+        if self.connection.in_atomic_block:
+            return super().read_pages(after=after, until=until, filter=filter)
+        read_page = self._page_reader(until, filter)
+        return read_ahead(read_page, after=after, page_rows=BULK_PAGE_ROWS, using=self.using)
 
     # The settled end
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, ClassVar, TypeVar
@@ -33,6 +33,7 @@ from whizbang.drivers.stores.statements import load_statement
 from whizbang.exceptions import ConcurrencyError
 
 PAGE_ROWS = 1000
+BULK_PAGE_ROWS = 2000  # of a whole history
 ANY_ATTEMPTS = 50  # tries of an append without an exact version against other writers
 ANY_PAUSE_SECONDS = 0.001
 
@@ -269,6 +270,32 @@ class RelationalStore(EventStoreDriver):
     def read_log(
         self, *, after: int, until: int, limit: int | None, filter: LogFilter = NO_FILTER
     ) -> Iterator[StoredRow]:
+        read_page = self._page_reader(until, filter)
+        low, left = after, limit
+        while left is None or left > 0:
+            size = PAGE_ROWS if left is None else min(left, PAGE_ROWS)
+            rows = read_page(low, size)
+            yield from rows
+            if len(rows) < size:
+                return
+            low = rows[-1].position
+            left = None if left is None else left - len(rows)
+
+    def read_pages(
+        self, *, after: int, until: int, filter: LogFilter = NO_FILTER
+    ) -> Generator[Sequence[StoredRow], None, None]:
+        read_page = self._page_reader(until, filter)
+        rows: Sequence[StoredRow] = read_page(after, BULK_PAGE_ROWS)
+        while rows:
+            yield rows
+            if len(rows) < BULK_PAGE_ROWS:
+                return
+            rows = read_page(rows[-1].position, BULK_PAGE_ROWS)
+
+    def _page_reader(
+        self, until: int, filter: LogFilter
+    ) -> Callable[[int, int], Sequence[StoredRow]]:
+        """f(after, rows) that reads a page; one that is not full is the last."""
         where, params = self._log_conditions(filter)
         if where:  # else a page that is not full would be looked for up to the end of the log
             where.append("position <= %s")
@@ -276,17 +303,14 @@ class RelationalStore(EventStoreDriver):
         # Without conditions it is cut here: while PostgreSQL has no statistics of new events, it takes two
         # bounds for a narrow range, and sorts all that is left for every page.
         sql = self._page_sql(["position > %s", *where], "position")
-        low, left = after, limit
-        while left is None or left > 0:
-            size = PAGE_ROWS if left is None else min(left, PAGE_ROWS)
-            rows = self._scan(sql, [low, *params, size])
+
+        def read_page(after: int, size: int) -> Sequence[StoredRow]:
+            rows = self._scan(sql, [after, *params, size])
             if rows and rows[-1].position > until:
-                rows = [row for row in rows if row.position <= until]
-            yield from rows
-            if len(rows) < size:
-                return
-            low = rows[-1].position
-            left = None if left is None else left - len(rows)
+                return [row for row in rows if row.position <= until]
+            return rows
+
+        return read_page
 
     def read_after(self, position: int, *, limit: int) -> list[StoredRow]:
         """Visible events after a position, settled or not: what a tail builds on."""

@@ -20,11 +20,12 @@ from whizbang.operations.rebuild.comparison import compare
 from whizbang.operations.rebuild.errors import RebuildTakenOver
 from whizbang.operations.rebuild.insisting import insist
 from whizbang.operations.rebuild.shares import (
+    are_open,
     fold_open_shares,
     forget_shares,
     make_shares,
     shares_of,
-    wait_for_shares,
+    wait_for_others,
 )
 from whizbang.operations.rebuild.twin import (
     KEPT,
@@ -69,8 +70,11 @@ class Beside:
         """Do what is left; gives the run's last values. Raises Held, and what the watch raises."""
         if not self._can_go_on():
             self._begin()
-        while not wait_for_shares(self._live, self._run, self._watch):
-            fold_open_shares(self._live, self._shadow, self._run, self._leases, held=(LEASE,))
+        while are_open(self._run, using=self._using):
+            if not fold_open_shares(
+                self._live, self._shadow, self._run, self._leases, held=(LEASE,)
+            ):
+                wait_for_others(self._watch)
         self._finish_table()
         runner = SubscriptionRunner(self._twin)
         self._catch_up(runner)

@@ -7,8 +7,8 @@ transaction that is open.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing
 
 from django.db import transaction
 
@@ -76,17 +76,19 @@ class Refilling:
         definition = self._definition
         projection = definition.projection
         if hasattr(projection, "fold_all"):
-            rows = projection.fold_all(self._read(), using=definition.using)
+            with closing(self._read()) as events:
+                rows = projection.fold_all(events, using=definition.using)
             projection.replace_all(rows, using=definition.using)
             self.row_count = len(rows)
         else:
             self._lock()
             projection.clear()
-            for chunk in _chunks(self._history.read(0, self.head), _CHUNK_EVENTS):
-                projection.apply_batch(chunk, using=definition.using)
+            with closing(self._history.read(0, self.head)) as events:
+                for chunk in _chunks(events, _CHUNK_EVENTS):
+                    projection.apply_batch(chunk, using=definition.using)
         self._finish()
 
-    def _read(self) -> Iterator[Recorded]:
+    def _read(self) -> Generator[Recorded, None, None]:
         head = self._definition.store.head()
         self._watch.note(target=head)
         yield from self._history.read(0, head)

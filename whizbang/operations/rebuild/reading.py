@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from itertools import chain
 
 from whizbang.drivers.stores.base import LogFilter, StoredRow
 from whizbang.exceptions import DecodeError, UnknownMessageType
@@ -24,37 +26,53 @@ class History:
         self, definition: ProjectionSubscription, poisoned: Poisoned, report: Report
     ) -> None:
         self._definition, self._poisoned, self._report = definition, poisoned, report
-        self._row: StoredRow | None = None  # that is being decoded
+        self._page: Sequence[StoredRow] = ()  # whose events are being decoded
         self.count = 0
 
     def read(
         self, after: int, until: int, *, slices: Sequence[int] | None = None
-    ) -> Iterator[Recorded]:
-        """Typed events of the positions after < p <= until. Whoever folds marks an error of its own."""
-        definition = self._definition
-        store, wanted = definition.store, definition.event_types
-        types = LogFilter(types=sorted(definition.type_names or ()), slices=slices)
-        rows = store.driver.read_log(after=after, until=until, limit=None, filter=types)
-        try:
-            for recorded in store.typed(self._pass(rows)):
-                if type(recorded.event) in wanted:
-                    yield recorded
-        except (DecodeError, UnknownMessageType) as exc:
-            assert self._row is not None
-            mark_failing(exc, store.decode_metadata(self._row))
-            raise
+    ) -> Generator[Recorded, None, None]:
+        """Typed events of the positions after < p <= until. Whoever folds marks an error of its own.
 
-    def _pass(self, rows: Iterable[StoredRow]) -> Iterator[StoredRow]:
-        """Rows that are not left out, counted."""
-        for row in rows:
-            poison = self._poisoned.get(row.stream) if self._poisoned else None
-            if poison is not None and row.position >= poison[0].position:
-                continue
-            self._row = row
-            yield row
-            self.count += 1
-            if self.count % _REPORT_EVENTS == 0:
-                self._report(self.count, row.position)
+        An event that is read as several may bring some that nobody wants. Close it, or read it to its end.
+        """
+        store = self._definition.store
+        wanted = LogFilter(types=sorted(self._definition.type_names or ()), slices=slices)
+        pages = store.driver.read_pages(after=after, until=until, filter=wanted)
+        with closing(pages):
+            try:
+                yield from store.typed(chain.from_iterable(self._pass(pages)))
+            except (DecodeError, UnknownMessageType) as exc:
+                self._mark_undecodable(exc)
+                raise
+
+    def _pass(self, pages: Iterator[Sequence[StoredRow]]) -> Iterator[Sequence[StoredRow]]:
+        """Pages without what is left out, counted once they are applied."""
+        reported = 0
+        for page in pages:
+            self._page = self._without_poison(page) if self._poisoned else page
+            yield self._page
+            self.count += len(self._page)
+            if self.count - reported >= _REPORT_EVENTS:
+                reported = self.count
+                self._report(self.count, page[-1].position)
+
+    def _without_poison(self, page: Sequence[StoredRow]) -> list[StoredRow]:
+        return [row for row in page if not self._is_left_out(row)]
+
+    def _is_left_out(self, row: StoredRow) -> bool:
+        poison = self._poisoned.get(row.stream)
+        return poison is not None and row.position >= poison[0].position
+
+    def _mark_undecodable(self, error: Exception) -> None:
+        """Name the first event of the page that does not decode: the one that was being read."""
+        store = self._definition.store
+        for row in self._page:
+            try:
+                store.decode_events(row)
+            except (DecodeError, UnknownMessageType):
+                mark_failing(error, store.decode_metadata(row))
+                return
 
 
 def note_poison(poisoned: Poisoned, error: Exception) -> FailingEvent | None:

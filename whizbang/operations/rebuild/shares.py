@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 from django.db import transaction
@@ -70,13 +71,15 @@ def fold_open_shares(
     return done
 
 
-def wait_for_shares(definition: ProjectionSubscription, run: Rebuild, watch: Watch) -> bool:
-    """Are all shares done? Waits a moment for those that others are at."""
-    if not shares_of(run, using=definition.using).filter(is_done=False).exists():
-        return True
+def are_open(run: Rebuild, *, using: str) -> bool:
+    """Is any share of a run still to be folded, or being folded?"""
+    return bool(shares_of(run, using=using).filter(is_done=False).exists())
+
+
+def wait_for_others(watch: Watch) -> None:
+    """A moment, while others are at the shares that are left."""
     watch.check()
     time.sleep(min(0.2, settings.LEASE_SECONDS / 10))
-    return False
 
 
 def _fold(
@@ -131,7 +134,6 @@ def _fold_once(
     projection, using = definition.projection, definition.using
     is_whole = (share.first_slice, share.end_slice) == (0, _SLICES)
     slices = None if is_whole else range(share.first_slice, share.end_slice)
-    folded: dict[Any, Any] = projection.fold_all(
-        history.read(0, target, slices=slices), using=using
-    )
+    with closing(history.read(0, target, slices=slices)) as events:
+        folded: dict[Any, Any] = projection.fold_all(events, using=using)
     return folded
