@@ -44,8 +44,8 @@ def test_log_is_the_same(store: EventStore, parts: dict[str, Any]) -> None:
 
 def test_reader_that_stops_early_reads_no_further(store: EventStore, monkeypatch: Any) -> None:
     taken: list[int] = []
-    decode = store.decode_metadata
-    monkeypatch.setattr(store, "decode_metadata", lambda row: (taken.append(1), decode(row))[1])
+    decode = store._decode_metadata
+    monkeypatch.setattr(store, "_decode_metadata", lambda wire: (taken.append(1), decode(wire))[1])
 
     @async_to_sync
     async def first() -> Any:

@@ -16,6 +16,7 @@ from whizbang.drivers.stores.base import (
     EventStoreDriver,
     Expected,
     LogFilter,
+    RawRow,
     StateRow,
     StoredRow,
 )
@@ -186,7 +187,7 @@ class EventStore:
         recorded = self.typed(rows)
         return recorded if asked is None else _only(asked, recorded)
 
-    def typed(self, rows: Iterable[StoredRow]) -> Iterator[Recorded]:
+    def typed(self, rows: Iterable[RawRow]) -> Iterator[Recorded]:
         """Stored rows as typed events with their metadata, in bounded memory.
 
         Raises UnknownMessageType or DecodeError.
@@ -199,7 +200,7 @@ class EventStore:
                 name, plain = type, plain_type(type)
                 decode = None if plain is None else codec(plain, self.serializer).decode
             if decode is None:
-                yield from self.decode(row)
+                yield from self.decode(StoredRow._make(row))
                 continue
             event = decode(payload, schema, (stream, version, position))
             metadata: WireMetadata = decode_wire(wire)

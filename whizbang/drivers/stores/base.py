@@ -63,6 +63,9 @@ class StoredRow(NamedTuple):
     recorded_at: datetime
 
 
+# The same, as whoever reads a whole history gets it: a plain tuple is not looked at by the collector.
+RawRow = tuple[int, str, int, str, int, bytes, bytes, datetime, datetime]
+
 # The part of a stored event that an aggregate's state follows from: version, type, schema, payload.
 StateRow = tuple[int, str, int, bytes]
 
@@ -226,7 +229,7 @@ class EventStoreDriver(ABC):
 
     def read_pages(
         self, *, after: int, until: int, filter: LogFilter = NO_FILTER
-    ) -> Generator[Sequence[StoredRow], None, None]:
+    ) -> Generator[Sequence[RawRow], None, None]:
         """What read_log() gives, page by page, for who reads a whole history.
 
         Outside of a transaction a driver may read the next page meanwhile, on another connection: `until`

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from datetime import datetime
 from functools import cache
 from itertools import islice
@@ -28,13 +29,14 @@ from whizbang.drivers.stores.base import (
     LogTail,
     NewRow,
     Placed,
+    RawRow,
     RowsOfStream,
     StoredRow,
 )
 from whizbang.drivers.stores.postgres_copy import copy_lines
+from whizbang.drivers.stores.postgres_pages import can_pipeline, read_pipelined
 from whizbang.drivers.stores.postgres_tail import Horizon, PostgresTail
-from whizbang.drivers.stores.reading_ahead import read_ahead
-from whizbang.drivers.stores.relational import BULK_PAGE_ROWS, RelationalStore
+from whizbang.drivers.stores.relational import BULK_PAGE_ROWS, RelationalStore, rows_until
 from whizbang.drivers.stores.statements import load_statement
 from whizbang.exceptions import ConcurrencyError
 
@@ -183,12 +185,22 @@ class PostgresStore(RelationalStore):
 
     def read_pages(
         self, *, after: int, until: int, filter: LogFilter = NO_FILTER
-    ) -> Generator[Sequence[StoredRow], None, None]:
-        """See the base; what an open transaction has appended itself only its own connection sees."""
-        if self.connection.in_atomic_block:
-            return super().read_pages(after=after, until=until, filter=filter)
-        read_page = self._page_reader(until, filter)
-        return read_ahead(read_page, after=after, page_rows=BULK_PAGE_ROWS, using=self.using)
+    ) -> Generator[Sequence[RawRow], None, None]:
+        if not can_pipeline(self.connection):
+            yield from super().read_pages(after=after, until=until, filter=filter)
+            return
+        sql, params = self._page_statement(until, filter)
+        pages = read_pipelined(
+            self.connection.copy(),
+            sql,
+            params,
+            after=after,
+            page_rows=BULK_PAGE_ROWS,
+            adapt=_load_quickly,
+        )
+        with closing(pages):
+            for rows in pages:
+                yield rows[: rows_until(until, rows)] if rows[-1][0] > until else rows
 
     # The settled end
 

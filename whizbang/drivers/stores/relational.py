@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 import time
 from abc import abstractmethod
+from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from datetime import datetime
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, ClassVar, TypeVar
 
 from django.db import DatabaseError, IntegrityError, OperationalError, connections
@@ -24,6 +25,7 @@ from whizbang.drivers.stores.base import (
     LogFilter,
     NewRow,
     Placed,
+    RawRow,
     RowsOfStream,
     StateRow,
     StoredRow,
@@ -283,7 +285,7 @@ class RelationalStore(EventStoreDriver):
 
     def read_pages(
         self, *, after: int, until: int, filter: LogFilter = NO_FILTER
-    ) -> Generator[Sequence[StoredRow], None, None]:
+    ) -> Generator[Sequence[RawRow], None, None]:
         read_page = self._page_reader(until, filter)
         rows: Sequence[StoredRow] = read_page(after, BULK_PAGE_ROWS)
         while rows:
@@ -296,21 +298,23 @@ class RelationalStore(EventStoreDriver):
         self, until: int, filter: LogFilter
     ) -> Callable[[int, int], Sequence[StoredRow]]:
         """f(after, rows) that reads a page; one that is not full is the last."""
+        sql, params = self._page_statement(until, filter)
+
+        def read_page(after: int, size: int) -> Sequence[StoredRow]:
+            rows = self._scan(sql, [after, *params, size])
+            return rows[: rows_until(until, rows)]
+
+        return read_page
+
+    def _page_statement(self, until: int, filter: LogFilter) -> tuple[str, list[Any]]:
+        """Its parameters stand between the position to go on from and the limit."""
         where, params = self._log_conditions(filter)
         if where:  # else a page that is not full would be looked for up to the end of the log
             where.append("position <= %s")
             params.append(until)
-        # Without conditions it is cut here: while PostgreSQL has no statistics of new events, it takes two
-        # bounds for a narrow range, and sorts all that is left for every page.
-        sql = self._page_sql(["position > %s", *where], "position")
-
-        def read_page(after: int, size: int) -> Sequence[StoredRow]:
-            rows = self._scan(sql, [after, *params, size])
-            if rows and rows[-1].position > until:
-                return [row for row in rows if row.position <= until]
-            return rows
-
-        return read_page
+        # Without conditions it is cut afterwards: while PostgreSQL has no statistics of new events, it takes
+        # two bounds for a narrow range, and sorts all that is left for every page.
+        return self._page_sql(["position > %s", *where], "position"), params
 
     def read_after(self, position: int, *, limit: int) -> list[StoredRow]:
         """Visible events after a position, settled or not: what a tail builds on."""
@@ -448,3 +452,10 @@ def _in_order(streams: Sequence[RowsOfStream]) -> list[RowsOfStream]:
                     f"Stream {one.stream!r} is named twice in one append: join its events."
                 )
     return ordered
+
+
+def rows_until(until: int, rows: Sequence[RawRow]) -> int:
+    """How many rows of a page stand up to a position."""
+    if rows and rows[-1][0] > until:
+        return bisect_right(rows, until, key=itemgetter(0))
+    return len(rows)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
 
-from whizbang.drivers.stores.base import LogFilter, StoredRow
+from whizbang.drivers.stores.base import LogFilter, RawRow, StoredRow
 from whizbang.exceptions import DecodeError, UnknownMessageType
 from whizbang.projections.failing import FailingEvent, failing_event, mark_failing
 from whizbang.projections.subscription import ProjectionSubscription
@@ -26,7 +26,7 @@ class History:
         self, definition: ProjectionSubscription, poisoned: Poisoned, report: Report
     ) -> None:
         self._definition, self._poisoned, self._report = definition, poisoned, report
-        self._page: Sequence[StoredRow] = ()  # whose events are being decoded
+        self._page: Sequence[RawRow] = ()  # whose events are being decoded
         self.count = 0
 
     def read(
@@ -46,7 +46,7 @@ class History:
                 self._mark_undecodable(exc)
                 raise
 
-    def _pass(self, pages: Iterator[Sequence[StoredRow]]) -> Iterator[Sequence[StoredRow]]:
+    def _pass(self, pages: Iterator[Sequence[RawRow]]) -> Iterator[Sequence[RawRow]]:
         """Pages without what is left out, counted once they are applied."""
         reported = 0
         for page in pages:
@@ -55,19 +55,20 @@ class History:
             self.count += len(self._page)
             if self.count - reported >= _REPORT_EVENTS:
                 reported = self.count
-                self._report(self.count, page[-1].position)
+                self._report(self.count, page[-1][0])
 
-    def _without_poison(self, page: Sequence[StoredRow]) -> list[StoredRow]:
+    def _without_poison(self, page: Sequence[RawRow]) -> list[RawRow]:
         return [row for row in page if not self._is_left_out(row)]
 
-    def _is_left_out(self, row: StoredRow) -> bool:
-        poison = self._poisoned.get(row.stream)
-        return poison is not None and row.position >= poison[0].position
+    def _is_left_out(self, row: RawRow) -> bool:
+        position, stream, *_ = row
+        poison = self._poisoned.get(stream)
+        return poison is not None and position >= poison[0].position
 
     def _mark_undecodable(self, error: Exception) -> None:
         """Name the first event of the page that does not decode: the one that was being read."""
         store = self._definition.store
-        for row in self._page:
+        for row in map(StoredRow._make, self._page):
             try:
                 store.decode_events(row)
             except (DecodeError, UnknownMessageType):
