@@ -40,12 +40,35 @@ def arm(action: str, step: str, batches: int) -> None:
     from whizbang.subscriptions.runner import SubscriptionRunner
 
     trap = Trap(action, batches)
-    if step in ("before the transaction", "after the commit"):
+    if step.startswith("rebuild"):
+        arm_rebuild(trap, step.removeprefix("rebuild "))
+    elif step in ("before the transaction", "after the commit"):
         SubscriptionRunner._apply = around(SubscriptionRunner._apply, trap, step)  # type: ignore[method-assign]
     else:
         from tests.shop.projections import OrderSummaries
 
         OrderSummaries.apply_batch = around(OrderSummaries.apply_batch, trap, step)  # type: ignore[method-assign]
+
+
+def arm_rebuild(trap: Trap, phase: str) -> None:
+    """Once it has noted that a phase begins; or with the tables exchanged, before the commit."""
+    from whizbang.operations.rebuild import beside
+    from whizbang.operations.rebuild.watch import Watch
+
+    note, take_place = Watch.note, beside.take_place
+
+    def note_and_spring(self: Any, **values: Any) -> None:
+        note(self, **values)
+        if values.get("phase") == phase:
+            trap.spring()
+
+    def take_place_and_spring(*args: Any, **kwargs: Any) -> None:
+        take_place(*args, **kwargs)
+        if phase == "before the commit":
+            trap.spring()
+
+    Watch.note = note_and_spring  # type: ignore[method-assign]
+    beside.take_place = take_place_and_spring
 
 
 def around(function: Callable[..., Any], trap: Trap, step: str) -> Callable[..., Any]:
