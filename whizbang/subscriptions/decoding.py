@@ -14,13 +14,14 @@ class SharedDecoder:
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
-        self._known: dict[int, Sequence[Recorded]] = {}
+        self._known: dict[int, tuple[bytes, Sequence[Recorded]]] = {}
 
     def decode(self, row: StoredRow) -> Sequence[Recorded]:
         """See EventStore.decode(); what does not decode is tried again each time."""
         found = self._known.get(row.position)
-        if found is None:
+        # An edited copy stands at the place of its original, for one subscription.
+        if found is None or found[0] != row.payload:
             if len(self._known) >= 4 * settings.get().BATCH_SIZE:
                 self._known.clear()
-            found = self._known[row.position] = self._store.decode(row)
-        return found
+            found = self._known[row.position] = (row.payload, self._store.decode(row))
+        return found[1]

@@ -8,6 +8,7 @@ from typing import Any
 
 from whizbang.drivers.stores.base import StoredRow
 from whizbang.store.event_store import EventStore, Recorded
+from whizbang.subscriptions.edits import apply_edits
 
 
 class SubscriptionDefinition(ABC):
@@ -31,10 +32,13 @@ class SubscriptionDefinition(ABC):
         return self.store.using
 
     def read(self, rows: Iterable[StoredRow]) -> list[Recorded]:
-        """Rows as the typed events that it wants. Raises UnknownMessageType or DecodeError."""
+        """Rows in the log's order as the typed events that it wants, edited copies in place of theirs.
+
+        Raises UnknownMessageType or DecodeError.
+        """
         return [
             recorded
-            for row in rows
+            for row in apply_edits(self.name, rows, using=self.using)
             for recorded in self.decode(row)
             if type(recorded.event) in self.event_types
         ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.apps.registry import Apps
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.models import Model
 
 from whizbang.drivers.stores.statements import load_statement
 
@@ -30,8 +31,7 @@ DROP = {
 
 def create(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Add counters, functions, indexes and collations; nothing where Django's tables are enough."""
-    if schema_editor.connection.vendor == "mysql":
-        _compare_exactly(apps, schema_editor)
+    compare_exactly(apps.get_app_config("whizbang").get_models(), schema_editor)
     _run(CREATE, schema_editor)
 
 
@@ -40,10 +40,13 @@ def drop(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     _run(DROP, schema_editor)
 
 
-def _compare_exactly(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+def compare_exactly(models: Iterable[type[Model]], schema_editor: BaseDatabaseSchemaEditor) -> None:
+    """Give the text columns of tables the exact collation, where a product's default is another."""
+    if schema_editor.connection.vendor != "mysql":
+        return
     collation = exact_collation(schema_editor.connection)
     text = load_statement("mysql", "schema/exact_text")
-    for model in apps.get_app_config("whizbang").get_models():
+    for model in models:
         table = schema_editor.quote_name(model._meta.db_table)
         schema_editor.execute(text.format(table=table, collation=collation), params=None)
 

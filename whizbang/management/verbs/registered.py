@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from whizbang.management.verbs.base import Verb
 from whizbang.management.verbs.dead_letters import DeadLettersVerb, RedriveVerb
+from whizbang.management.verbs.edits import EditVerb
 from whizbang.management.verbs.parked import RetryVerb, SkipVerb
 from whizbang.management.verbs.rebuild import RebuildsVerb, RebuildVerb
 from whizbang.management.verbs.status import StatusVerb
@@ -21,6 +22,7 @@ VERBS: tuple[Verb, ...] = (
     RebuildsVerb(),
     RetryVerb(),
     SkipVerb(),
+    EditVerb(),
     PauseVerb(),
     ResumeVerb(),
     RedriveVerb(),

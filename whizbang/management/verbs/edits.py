@@ -1,0 +1,70 @@
+"""`edit`: another payload for the event that parked a stream."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from whizbang.management.verbs.base import Options, Verb
+from whizbang.operations.edits import discard_edit, edit_parked, editable_payload
+
+
+class EditVerb(Verb):
+    name = "edit"
+    help = "Give a subscription an edited copy of the event that parked a stream."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("subscription")
+        parser.add_argument("stream")
+        what = parser.add_mutually_exclusive_group(required=True)
+        what.add_argument("--show", action="store_true", help="Print the present payload.")
+        what.add_argument("--file", help="JSON with the whole payload; - reads it from stdin.")
+        what.add_argument(
+            "--discard", type=int, metavar="VERSION", help="Read the original again from now on."
+        )
+        parser.add_argument("--reason", default="", help="Kept beside the copy.")
+
+    def run(self, command: BaseCommand, options: Options) -> None:
+        subscription, stream = options["subscription"], options["stream"]
+        if options["show"]:
+            _show(command, subscription, stream)
+        elif options["discard"] is not None:
+            edit = discard_edit(subscription, stream=stream, version=options["discard"])
+            command.stdout.write(f"{edit} is read as the log has it again.")
+        else:
+            _edit(command, subscription, stream, options)
+
+
+def _show(command: BaseCommand, subscription: str, stream: str) -> None:
+    found = editable_payload(subscription, stream=stream)
+    if found.problem:
+        command.stderr.write(f"As it was stored, since it cannot be read: {found.problem}")
+    command.stdout.write(json.dumps(found.payload, indent=2, ensure_ascii=False))
+
+
+def _edit(command: BaseCommand, subscription: str, stream: str, options: Options) -> None:
+    try:
+        edit = edit_parked(
+            subscription,
+            stream=stream,
+            payload=_payload_from(options["file"]),
+            reason=options["reason"],
+            edited_by="command line",
+        )
+    except ValueError as exc:
+        raise CommandError(str(exc)) from exc
+    command.stdout.write(f"{edit} is edited; a worker tries the stream again.")
+
+
+def _payload_from(file: str) -> Any:
+    try:
+        return json.loads(sys.stdin.read() if file == "-" else Path(file).read_text())
+    except OSError as exc:
+        raise CommandError(f"Cannot read {file}: {exc.strerror}.") from exc
+    except json.JSONDecodeError as exc:
+        raise CommandError(f"{file} is not JSON: {exc}.") from exc
