@@ -65,7 +65,9 @@ def test_edited_copy_is_applied_and_what_follows_it_in_order(parked: None, drain
     )
 
 
-def test_log_and_other_subscriptions_keep_the_original(parked: None, drain: Drain) -> None:
+def test_log_and_other_subscriptions_keep_the_original(
+    parked: None, isolated_registry: None, drain: Drain
+) -> None:
     heard: list[str] = []
 
     @subscribes(OrderNoted, backfill_from=whizbang.BEGINNING)

@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 from whizbang.conf import settings
 from whizbang.exceptions import WhizbangError
 from whizbang.models import StoredEvent, Subscription
+from whizbang.projections.subscription import ProjectionSubscription
 from whizbang.store.event_store import EventStore, event_store
 from whizbang.subscriptions.definition import SubscriptionDefinition
 from whizbang.subscriptions.registered import all_definitions
@@ -29,6 +30,16 @@ def find_subscription(store: EventStore, name: str) -> SubscriptionDefinition:
     found = {definition.name: definition for definition in all_definitions(store)}
     if name not in found:
         raise WhizbangError(f"No subscription {name!r}: there are {', '.join(sorted(found))}.")
+    return found[name]
+
+
+def find_projection_named(store: EventStore, name: str) -> ProjectionSubscription:
+    """A projection by its name. Raises WhizbangError with the names there are."""
+    found = {d.name: d for d in all_definitions(store) if isinstance(d, ProjectionSubscription)}
+    if name not in found:
+        raise WhizbangError(
+            f"No projection {name!r}: there are {', '.join(sorted(found)) or 'none'}."
+        )
     return found[name]
 
 

@@ -14,6 +14,7 @@ from whizbang.drivers.rows import rows_of
 from whizbang.drivers.rows.base import Rows
 from whizbang.drivers.rows.columns import plain_type
 from whizbang.exceptions import WhizbangError
+from whizbang.messages.metadata import Metadata
 from whizbang.projections.declaration import DELETE, By, problems
 from whizbang.projections.failing import mark_failing
 from whizbang.projections.free import Projection, Recorded
@@ -73,6 +74,26 @@ class ModelProjection(Projection):
             self.prefetch(chunk)
             _fold(self._route(chunk), folded, rows.blank)
         return folded
+
+    def keys_of(self, events: Iterable[Recorded]) -> Iterator[tuple[Any, Metadata]]:
+        """The keys of the rows that events go to, each with the metadata of its event."""
+        return ((key, meta) for key, _, _, meta in self._route(events))
+
+    def replace_rows(self, keys: Iterable[Any], folded: dict[Any, Model], *, using: str) -> int:
+        """Put these rows in the place of those with such keys, in the caller's transaction; gives the
+        number of rows that went.
+
+        A row that stays keeps its primary key.
+        """
+        rows = rows_of(self.model, self._key, using)
+        self._check_keys(rows, folded)
+        found = rows.load(list(keys), is_locked=self.delivery == "inline")
+        gone = [key for key in found if key not in folded]
+        if gone:
+            rows.delete(gone)
+        if folded:
+            rows.upsert(list(folded.values()))
+        return len(gone)
 
     def replace_all(self, folded: dict[Any, Model], *, using: str) -> None:
         """Put these rows in the place of all that are there, in the caller's transaction."""

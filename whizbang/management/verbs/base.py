@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from argparse import SUPPRESS, ArgumentParser
 from typing import Any
@@ -52,3 +53,10 @@ class Verb(ABC):
     @abstractmethod
     def run(self, command: BaseCommand, options: Options) -> None:
         """Do it, and write to `command.stdout`. A WhizbangError becomes a CommandError."""
+
+
+def event_counter() -> Any:
+    """Counts on a terminal; nothing where the output goes to a file."""
+    if not sys.stderr.isatty():
+        return None
+    return lambda count: sys.stderr.write(f"\r{count} events")

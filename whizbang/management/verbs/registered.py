@@ -5,6 +5,7 @@ from __future__ import annotations
 from whizbang.management.verbs.base import Verb
 from whizbang.management.verbs.dead_letters import DeadLettersVerb, RedriveVerb
 from whizbang.management.verbs.edits import EditVerb
+from whizbang.management.verbs.heal import HealVerb
 from whizbang.management.verbs.parked import RetryVerb, SkipVerb
 from whizbang.management.verbs.rebuild import RebuildsVerb, RebuildVerb
 from whizbang.management.verbs.status import StatusVerb
@@ -20,6 +21,7 @@ VERBS: tuple[Verb, ...] = (
     StreamsVerb(),
     RebuildVerb(),
     RebuildsVerb(),
+    HealVerb(),
     RetryVerb(),
     SkipVerb(),
     EditVerb(),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from whizbang.management.verbs.base import Options, Parsers, Verb
+from whizbang.management.verbs.base import Options, Parsers, Verb, event_counter
 from whizbang.operations.findings import Finding, Report
 from whizbang.operations.verify_history import verify_history
 from whizbang.operations.verify_integrity import verify_integrity
@@ -35,7 +34,7 @@ class VerifyVerb(Verb):
         parser.add_argument("--store", default="default", help="Alias in WHIZBANG['STORES'].")
 
     def run(self, command: BaseCommand, options: Options) -> None:
-        known: dict[str, Any] = {"store": options["store"], "progress": _progress()}
+        known: dict[str, Any] = {"store": options["store"], "progress": event_counter()}
         if options["what"] == "history":
             known |= {name: options[name] for name in ("sample", "seed", "types")}
             report = verify_history(**known)
@@ -47,13 +46,6 @@ class VerifyVerb(Verb):
             _print_report(command, report)
         if report.problems:
             raise CommandError(f"{report.problems} problems in {report.events} events.")
-
-
-def _progress() -> Any:
-    """Counts on a terminal; nothing where the output goes to a file."""
-    if not sys.stderr.isatty():
-        return None
-    return lambda count: sys.stderr.write(f"\r{count} events")
 
 
 def _print_report(command: BaseCommand, report: Report) -> None:

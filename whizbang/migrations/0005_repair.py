@@ -11,7 +11,7 @@ def compare_exactly(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("whizbang", "0003_subscription_repair"),
+        ("whizbang", "0004_rebuild_beside"),
     ]
 
     operations = [
