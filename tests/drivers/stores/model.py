@@ -123,6 +123,7 @@ def is_wanted(event: Known, filter: LogFilter) -> bool:
         (filter.types is None or event.type in filter.types)
         and (filter.categories is None or event.stream.partition("-")[0] in filter.categories)
         and (filter.slices is None or event.slice in filter.slices)
+        and (filter.streams is None or event.stream in filter.streams)
         and (filter.since is None or event.recorded_at >= filter.since)
         and (filter.before is None or event.recorded_at < filter.before)
         and (filter.occurred_since is None or event.occurred_at >= filter.occurred_since)

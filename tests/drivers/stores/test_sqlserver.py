@@ -30,6 +30,7 @@ def reads(store: SqlServerStore) -> dict[str, tuple[str, int]]:
         types=["t"],
         categories=["c"],
         slices=[1],
+        streams=["s"],
         since=NOW,
         before=NOW,
         occurred_since=NOW,

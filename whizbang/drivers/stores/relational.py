@@ -315,6 +315,13 @@ class RelationalStore(EventStoreDriver):
         # Without conditions it is cut afterwards: while PostgreSQL has no statistics of new events, it takes
         # two bounds for a narrow range, and sorts all that is left for every page.
         return self._page_sql(["position > %s", *where], "position"), params
+    def count_log(self, *, after: int, until: int, filter: LogFilter = NO_FILTER) -> int:
+        where, params = self._log_conditions(filter)
+        conditions = " AND ".join(["position > %s", "position <= %s", *where])
+        sql = f"SELECT count(*) FROM whizbang_event WHERE {conditions}"
+        with naming_missing_tables(self.using), self.connection.cursor() as cursor:
+            cursor.execute(sql, [after, until, *params])
+            return int(cursor.fetchone()[0])
 
     def read_after(self, position: int, *, limit: int) -> list[StoredRow]:
         """Visible events after a position, settled or not: what a tail builds on."""
@@ -326,6 +333,7 @@ class RelationalStore(EventStoreDriver):
         _add(where, params, self._is_in("type"), self._members(filter.types))
         _add(where, params, self._is_in(self._category_sql), self._members(filter.categories))
         _add(where, params, self._is_in("slice"), self._members(filter.slices))
+        _add(where, params, self._is_in("stream"), self._members(filter.streams))
         _add(where, params, "recorded_at >= %s", self._instant(filter.since))
         _add(where, params, "recorded_at < %s", self._instant(filter.before))
         _add(where, params, "occurred_at >= %s", self._instant(filter.occurred_since))

@@ -249,6 +249,16 @@ class StoreContract:
                 read = list(store.read_log(after=0, until=until, limit=None, filter=filter))
                 assert [row.position for row in read] == positions[:count]
 
+    def test_a_log_is_counted_as_it_is_read(self, store: EventStoreDriver) -> None:
+        self.append(store, "s-1", 1200)
+        self.append(store, "s-2", 3)
+        positions = [row.position for row in self.log(store)]
+        assert store.count_log(after=0, until=positions[-1]) == 1203
+        assert store.count_log(after=positions[0], until=positions[-2]) == 1201
+        of_one = LogFilter(streams=["s-2"])
+        assert store.count_log(after=0, until=positions[-1], filter=of_one) == 3
+        assert store.count_log(after=0, until=positions[-2], filter=of_one) == 2
+
     def test_log_reads_by_every_filter(self, store: EventStoreDriver) -> None:
         later = NOON + timedelta(days=1)
         one = self.row(store, "t.A", NOON, 1)
@@ -263,6 +273,7 @@ class StoreContract:
         assert found(types=[]) == []
         assert found(categories=["a.X"]) == ["t.A"]
         assert found(slices=[2]) == ["t.B"]
+        assert found(streams=["b.Y-1", "b.Y"]) == ["t.B"]
         assert found(occurred_since=later) == ["t.B"]
         assert found(occurred_before=later) == ["t.A"]
         assert found(since=datetime(2000, 1, 1, tzinfo=UTC)) == ["t.A", "t.B"]
