@@ -90,6 +90,11 @@ def break_mechanism(name: str) -> None:
 
     if name == "transaction":  # rows and checkpoint commit each by itself
         runner.transaction = SimpleNamespace(atomic=lambda **known: nullcontext())  # type: ignore[assignment]
+    elif name == "backfill":  # rows and progress commit each by itself
+        from whizbang.operations import backfilling
+
+        backfilling.transaction = SimpleNamespace(atomic=lambda **known: nullcontext())  # type: ignore[assignment]
+        backfilling.hold_still = lambda definition: 0  # type: ignore[assignment]
     else:
         assert name == "epoch"  # whoever was frozen goes on as if nothing had happened
 

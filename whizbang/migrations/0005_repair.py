@@ -2,11 +2,13 @@
 
 from django.db import migrations, models
 
+import whizbang.models.fields
 from whizbang.drivers.stores import schema
 
 
 def compare_exactly(apps, schema_editor):
-    schema.compare_exactly([apps.get_model("whizbang", "EditedEvent")], schema_editor)
+    made = [apps.get_model("whizbang", name) for name in ("EditedEvent", "Backfill")]
+    schema.compare_exactly(made, schema_editor)
 
 
 class Migration(migrations.Migration):
@@ -45,6 +47,53 @@ class Migration(migrations.Migration):
                         fields=("subscription", "position"), name="whizbang_edited_once"
                     )
                 ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Backfill",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("subscription", models.CharField(db_index=True, max_length=200)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("requested", "requested"),
+                            ("running", "running"),
+                            ("done", "done"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        default="requested",
+                        max_length=20,
+                    ),
+                ),
+                ("scope", whizbang.models.fields.DocumentField()),
+                ("after", models.BigIntegerField()),
+                ("position", models.BigIntegerField()),
+                ("until", models.BigIntegerField()),
+                ("events", models.BigIntegerField()),
+                ("events_done", models.BigIntegerField(default=0)),
+                ("events_left_out", models.BigIntegerField(default=0)),
+                ("last_rebuild", models.BigIntegerField(default=0)),
+                ("events_per_second", models.FloatField(null=True)),
+                ("requested_by", models.CharField(blank=True, default="", max_length=150)),
+                ("reason", models.TextField(blank=True, default="")),
+                ("error", models.TextField(blank=True, default="")),
+                ("requested_at", models.DateTimeField(auto_now_add=True)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+            ],
+            options={
+                "verbose_name": "backfill",
+                "verbose_name_plural": "backfills",
+                "db_table": "whizbang_backfill",
+                "default_permissions": ("view",),
             },
         ),
         migrations.RunPython(compare_exactly, migrations.RunPython.noop, atomic=False),

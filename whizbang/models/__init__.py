@@ -6,7 +6,7 @@ from whizbang.models.event import StoredEvent
 from whizbang.models.head import StoreHead
 from whizbang.models.history import HistoryChange
 from whizbang.models.messaging import DeadLetter, InboxMessage, OutboxMessage
-from whizbang.models.repair import EditedEvent
+from whizbang.models.repair import Backfill, EditedEvent
 from whizbang.models.snapshot import Snapshot
 from whizbang.models.stream import EventType, Stream
 from whizbang.models.subscription import (
@@ -19,6 +19,7 @@ from whizbang.models.subscription import (
 )
 
 __all__ = [
+    "Backfill",
     "DeadLetter",
     "EditedEvent",
     "EventType",

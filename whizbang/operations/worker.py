@@ -1,4 +1,4 @@
-"""The worker: durable commands, subscriptions, rebuilds and the relay in one loop."""
+"""The worker: durable commands, subscriptions, rebuilds, backfills and the relay in one loop."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from whizbang.messaging.claim_keeper import ClaimKeeper
 from whizbang.messaging.nudge import wait_for_nudge, wake
 from whizbang.messaging.processing import InboxProcessor
 from whizbang.messaging.relay import Relay
+from whizbang.operations.backfilling import BackfillPart
 from whizbang.operations.cleanup import CleanupPart
 from whizbang.operations.metrics import MetricsPart
 from whizbang.operations.rebuild import RebuildPart
@@ -35,11 +36,13 @@ class _Parts:
         self.engine = Engine(store, name)
         self.relay = Relay(store, name)
         self.rebuilds = RebuildPart(store, name)
+        self.backfills = BackfillPart(store, name)
         self.cleanup = CleanupPart(store, name)
         self.metrics = MetricsPart(store, name)
 
     def close(self) -> None:
-        for part in (self.engine, self.relay, self.rebuilds, self.cleanup, self.metrics):
+        parts = (self.engine, self.relay, self.rebuilds, self.backfills, self.cleanup, self.metrics)
+        for part in parts:
             part.close()
 
 
@@ -101,6 +104,7 @@ class Worker:
             events=parts.engine.run_once(),
             relayed=parts.relay.run_once(),
             rebuilds=parts.rebuilds.run_once(),
+            backfilled=parts.backfills.run_once(is_limited=not retries_are_due),
         )
         self.counts.update(turn)
         parts.cleanup.run_once()
@@ -108,8 +112,9 @@ class Worker:
         return turn.total()
 
     def is_idle(self) -> bool:
-        """Has every subscription that this worker runs reached the end of the log?"""
-        return self._parts is not None and not self._parts.engine.is_behind()
+        """Has every subscription that this worker runs reached the end of the log, and every backfill its?"""
+        parts = self._parts
+        return parts is not None and not (parts.engine.is_behind() or parts.backfills.is_waiting())
 
     def close(self) -> None:
         """Give leases back."""

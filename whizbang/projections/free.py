@@ -28,6 +28,7 @@ class Projection:
     backfill_from: ClassVar[Any] = BEGINNING  # LIVE, a position, or a datetime (recorded)
     using: ClassVar[str | None] = None  # database alias; None is that of the default store
     abstract: ClassVar[bool] = True
+    is_repeatable: ClassVar[bool] = False  # may an event be applied again? then a backfill is safe
     needs_keys: ClassVar[bool] = False  # must every @on say `by`?
     reactions: ClassVar[dict[type[Event], list[tuple[str, By]]]] = {}
 

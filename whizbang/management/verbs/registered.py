@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from whizbang.management.verbs.backfill import BackfillsVerb, BackfillVerb, CancelVerb
 from whizbang.management.verbs.base import Verb
 from whizbang.management.verbs.dead_letters import DeadLettersVerb, RedriveVerb
 from whizbang.management.verbs.edits import EditVerb
@@ -21,6 +22,9 @@ VERBS: tuple[Verb, ...] = (
     StreamsVerb(),
     RebuildVerb(),
     RebuildsVerb(),
+    BackfillVerb(),
+    BackfillsVerb(),
+    CancelVerb(),
     HealVerb(),
     RetryVerb(),
     SkipVerb(),

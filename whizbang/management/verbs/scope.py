@@ -1,0 +1,38 @@
+"""Options that say which part of history is meant."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError
+from datetime import UTC, date, datetime
+
+from whizbang.management.verbs.base import Options
+from whizbang.operations.scope import Scope
+
+
+def add_scope_arguments(parser: ArgumentParser) -> None:
+    scope = parser.add_argument_group("which events; what is given holds together")
+    scope.add_argument("--since", type=_instant, metavar="TIME", help="Recorded then or later.")
+    scope.add_argument("--before", type=_instant, metavar="TIME", help="Recorded before.")
+    scope.add_argument("--last-days", type=float, metavar="N")
+    scope.add_argument("--after", type=int, metavar="POSITION", help="Behind this position.")
+    scope.add_argument("--until", type=int, metavar="POSITION", help="Up to this position.")
+    scope.add_argument("--last-events", type=int, metavar="N")
+    scope.add_argument("--streams", nargs="+", default=[], metavar="STREAM")
+    scope.add_argument("--everything", action="store_true")
+
+
+def scope_of(options: Options) -> Scope:
+    """Raises WhizbangError for options that do not go together."""
+    names = ("since", "before", "last_days", "after", "until", "last_events", "everything")
+    return Scope(streams=tuple(options["streams"]), **{name: options[name] for name in names})
+
+
+def _instant(text: str) -> datetime | date:
+    """A date, or a time; without a zone it is UTC."""
+    try:
+        if len(text) == len("2024-01-31"):
+            return date.fromisoformat(text)
+        found = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise ArgumentTypeError(f"{text!r} is no date or time: give 2024-01-31T12:00") from exc
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
