@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 
 import whizbang
 from tests.processes import PATIENCE_SECONDS, stop, wait_until
-from tests.scenarios.read_model import at_once, fold, note, rows, start_worker
+from tests.scenarios.read_model import at_once, fold, note, position, rows, start_worker
 from tests.shop.messages import OrderNoted, OrderOpened
 from tests.shop.models import CustomerTotal
 from tests.shop.projections import OrderSummaries
@@ -28,7 +28,7 @@ from whizbang.operations.backfill import (
     plan_backfill,
     request_backfill,
 )
-from whizbang.operations.backfilling import BackfillPart, backfill_here, step
+from whizbang.operations.backfilling import BackfillMoved, BackfillPart, backfill_here, step
 from whizbang.operations.rebuild import rebuild_here, request_rebuild
 from whizbang.operations.scope import Scope
 from whizbang.subscriptions.leases import LeaseHolder
@@ -248,15 +248,26 @@ def test_cancelled_run_applies_nothing_more(
         cancel_backfill(NAME)
 
 
-def test_run_that_was_cancelled_or_moved_meanwhile_writes_nothing(missed: None) -> None:
+def test_run_that_another_worker_has_moved_is_left(
+    missed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_batches_of(2, monkeypatch)
     store, run = whizbang.event_store(), ask()
-    stale = Backfill.objects.get()
     backfilling._start(run, "default")
-    stale.refresh_from_db()
-    assert step(store, run, "default") == 6
-    with pytest.raises(backfilling.BackfillMoved):
+    stale = Backfill.objects.get()
+    assert step(store, run, "default") == 2
+    with pytest.raises(BackfillMoved):
         step(store, stale, "default")
-    assert rows() == {"1": 3, "2": 3}
+    assert rows() == {"1": 2}
+
+
+def test_run_that_is_cancelled_meanwhile_is_left(missed: None) -> None:
+    store, run = whizbang.event_store(), ask()
+    backfilling._start(run, "default")
+    cancel_backfill(NAME)
+    with pytest.raises(BackfillMoved):
+        step(store, run, "default")
+    assert rows() == {}
 
 
 def test_other_worker_holds_the_lease(missed: None) -> None:
@@ -392,14 +403,27 @@ def test_without_one_transaction_events_are_lost(child_environment: dict[str, st
 
 @pytest.mark.django_db(transaction=True)
 def test_backfill_beside_live_events_loses_and_doubles_nothing(
-    child_environment: dict[str, str],
+    child_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for stream in range(3):
-        note(stream, 20)
+    """A worker projects what is written, on the same rows, while the backfill runs elsewhere."""
+
+    def backfill() -> None:
+        while run.status in ("requested", "running"):
+            assert leases.epoch_of("whizbang.backfill") is not None  # keeps the worker off
+            step(whizbang.event_store(), run, "default")
+            run.refresh_from_db()
+
+    note(1, 60)
     begin_live()
-    ask()
-    with start_worker(child_environment, BATCH_SIZE=3) as process:
-        at_once(*(lambda stream=stream: note(stream, 20) for stream in range(3)))
-        wait_until(lambda: Backfill.objects.get().status == "done" and rows() == fold())
+    with_batches_of(1, monkeypatch)
+    run = ask()
+    leases = LeaseHolder("here", using="default")
+    assert leases.epoch_of("whizbang.backfill") is not None
+    with start_worker(child_environment, BATCH_SIZE=1, LEASE_SECONDS=300.0) as process:
+        note(1)
+        wait_until(lambda: rows() == {"1": 1})
+        at_once(backfill, lambda: note(1, 60))
+        wait_until(lambda: position() >= whizbang.event_store().head())
         stop(process)
-    assert rows() == {"0": 40, "1": 40, "2": 40}
+    assert run.status == "done"
+    assert rows() == fold() == {"1": 121}
