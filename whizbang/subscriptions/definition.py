@@ -31,6 +31,11 @@ class SubscriptionDefinition(ABC):
         """Alias of the database that holds the checkpoint: the one that deliver() writes to."""
         return self.store.using
 
+    @property
+    def edits_name(self) -> str:
+        """The subscription whose edited copies of events it reads."""
+        return self.name
+
     def read(self, rows: Iterable[StoredRow]) -> list[Recorded]:
         """Rows in the log's order as the typed events that it wants, edited copies in place of theirs.
 
@@ -38,7 +43,7 @@ class SubscriptionDefinition(ABC):
         """
         return [
             recorded
-            for row in apply_edits(self.name, rows, using=self.using)
+            for row in apply_edits(self.edits_name, rows, using=self.using)
             for recorded in self.decode(row)
             if type(recorded.event) in self.event_types
         ]

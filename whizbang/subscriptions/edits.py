@@ -27,6 +27,11 @@ def apply_edits(subscription: str, rows: Iterable[StoredRow], *, using: str) -> 
         yield row if edit is None or edit.position != row.position else edited(row, edit)
 
 
+def has_any_edit(subscription: str, *, using: str) -> bool:
+    """Does a subscription apply any edited copy?"""
+    return EditedEvent.objects.using(using).filter(subscription=subscription).exists()
+
+
 def edited(row: StoredRow, edit: EditedEvent) -> StoredRow:
     return row._replace(schema=edit.schema, payload=bytes(edit.payload))
 

@@ -237,6 +237,7 @@ class EventStoreDriver(ABC):
         is settled. Close the iterator, or read it to its end.
         """
         yield from batched(self.read_log(after=after, until=until, limit=None, filter=filter))
+
     def count_log(self, *, after: int, until: int, filter: LogFilter = NO_FILTER) -> int:
         """How many events `read_log` would give; drivers make it quicker."""
         return sum(1 for _ in self.read_log(after=after, until=until, limit=None, filter=filter))

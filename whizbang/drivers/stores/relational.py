@@ -315,6 +315,7 @@ class RelationalStore(EventStoreDriver):
         # Without conditions it is cut afterwards: while PostgreSQL has no statistics of new events, it takes
         # two bounds for a narrow range, and sorts all that is left for every page.
         return self._page_sql(["position > %s", *where], "position"), params
+
     def count_log(self, *, after: int, until: int, filter: LogFilter = NO_FILTER) -> int:
         where, params = self._log_conditions(filter)
         conditions = " AND ".join(["position > %s", "position <= %s", *where])

@@ -175,23 +175,11 @@ def _print_difference(command: BaseCommand, found: dict[str, Any]) -> None:
     if found["live_position"] != found["new_position"]:
         text = "       compared at {live_position} (live) and {new_position} (new): not one moment"
         command.stdout.write(command.style.WARNING(text.format(**found)))
-        ask_for_rebuild(
-            command, options["projection"], reason=options["reason"], is_now=options["now"]
-        )
 
 
 def ask_for_rebuild(command: BaseCommand, projection: str, *, reason: str, is_now: bool) -> None:
     """Request a rebuild, do it here if that is wanted, and say so."""
-    run, is_new = request_rebuild(projection, requested_by="command line", reason=reason)
-    name = f"Rebuild {run.pk} of {run.projection}"
-    if not is_new:
-        asked = f"{run.requested_by or 'somebody'} at {run.requested_at:%Y-%m-%d %H:%M:%S}"
-        command.stdout.write(f"{name} is open already ({run.status}), asked for by {asked}.")
-    elif not is_now:
-        command.stdout.write(f"{name} is requested; a worker does it.")
-    if not is_now:
-        return
-    done = rebuild_here(run)
-    command.stdout.write(
-        command.style.SUCCESS(f"Rebuilt {done.projection} from {done.events} events.")
-    )
+    run, is_new = request_rebuild(projection, requested_by=_BY, reason=reason)
+    _announce(command, run, is_new, {"now": is_now})
+    if is_now:
+        _do_here(command, run)

@@ -11,6 +11,7 @@ from whizbang.exceptions import DecodeError, UnknownMessageType
 from whizbang.projections.failing import FailingEvent, failing_event, mark_failing
 from whizbang.projections.subscription import ProjectionSubscription
 from whizbang.store.event_store import Recorded
+from whizbang.subscriptions.edits import apply_edits, has_any_edit
 
 Poisoned = dict[str, tuple[FailingEvent, Exception]]  # by stream: the event that failed first
 Report = Callable[[int, int], None]  # how many events, and up to which position
@@ -49,8 +50,11 @@ class History:
     def _pass(self, pages: Iterator[Sequence[RawRow]]) -> Iterator[Sequence[RawRow]]:
         """Pages without what is left out, counted once they are applied."""
         reported = 0
+        has_edits = has_any_edit(self._definition.edits_name, using=self._definition.using)
         for page in pages:
             self._page = self._without_poison(page) if self._poisoned else page
+            if has_edits:
+                self._page = self._with_edits(self._page)
             yield self._page
             self.count += len(self._page)
             if self.count - reported >= _REPORT_EVENTS:
@@ -59,6 +63,12 @@ class History:
 
     def _without_poison(self, page: Sequence[RawRow]) -> list[RawRow]:
         return [row for row in page if not self._is_left_out(row)]
+
+    def _with_edits(self, page: Sequence[RawRow]) -> list[RawRow]:
+        """Edited copies in place of their originals, as they are applied live."""
+        definition = self._definition
+        rows = map(StoredRow._make, page)
+        return list(apply_edits(definition.edits_name, rows, using=definition.using))
 
     def _is_left_out(self, row: RawRow) -> bool:
         position, stream, *_ = row

@@ -23,7 +23,11 @@ class TwinSubscription(ProjectionSubscription):
         super().__init__(live.store, live.projection)
         self.name = live.name + suffix
         self.kind = "rebuild"
-        self._table = table
+        self._table, self._live_name = table, live.name
+
+    @property
+    def edits_name(self) -> str:
+        return self._live_name
 
     def deliver(self, rows: Sequence[StoredRow]) -> None:
         events = self.read(rows)
