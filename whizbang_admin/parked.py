@@ -45,6 +45,7 @@ class ParkedStreamAdmin(ReadOnlyAdmin):
 
     list_display = (
         "stream",
+        "key",
         "subscription",
         "type",
         "version",
@@ -55,6 +56,7 @@ class ParkedStreamAdmin(ReadOnlyAdmin):
     list_filter = (SubscriptionFilter,)
     fields = (
         "stream",
+        "key",
         "subscription",
         "event",
         "type",
@@ -109,7 +111,10 @@ class ParkedStreamAdmin(ReadOnlyAdmin):
 
     def _retry(self, request: HttpRequest, row: ParkedStream) -> None:
         with transaction.atomic(using=row._state.db):
-            retry_parked(row.subscription, stream=row.stream)
+            if row.unit == ParkedStream.Unit.KEY:
+                retry_parked(row.subscription, key=row.key)
+            else:
+                retry_parked(row.subscription, stream=row.stream)
             self.log_change(request, row, "Retry requested")
 
 
@@ -120,6 +125,7 @@ class SkippedEventAdmin(ReadOnlyAdmin):
     list_display = (
         "stream",
         "version",
+        "key",
         "subscription",
         "type",
         "reason",
@@ -131,6 +137,7 @@ class SkippedEventAdmin(ReadOnlyAdmin):
         "stream",
         "version",
         "position",
+        "key",
         "subscription",
         "type",
         "reason",

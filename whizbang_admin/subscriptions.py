@@ -12,13 +12,14 @@ from django.db import transaction
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
+from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from whizbang.exceptions import WhizbangError
-from whizbang.models import Rebuild, Subscription
+from whizbang.models import Partition, Rebuild, Subscription
 from whizbang.operations.rebuild import find_projection, open_rebuild, request_rebuild
 from whizbang.operations.status import RebuildStatus, first_line, subscription_statuses
 from whizbang.store.event_store import event_store
@@ -27,6 +28,7 @@ from whizbang_admin.pages import ReasonForm, back_to_list, list_url, render_page
 from whizbang_admin.read_only import BoundedChangeList, ReadOnlyAdmin, count_up_to
 
 _PERMISSION = "whizbang.rebuild_subscription"
+_MOST_PARTITIONS = 100  # that a page lists
 _MOST_COUNTED = 1_000_000  # rows; beyond, the page says that there are more
 
 
@@ -65,8 +67,17 @@ class SubscriptionAdmin(ReadOnlyAdmin):
         "position",
     )
     ordering = ("name",)
-    fields = ("name", "kind", "status", "position", "version", "store_id", "updated_at", "problem")
-    readonly_fields = ("problem",)
+    fields = (
+        "name",
+        "kind",
+        "status",
+        "partitions",
+        "version",
+        "store_id",
+        "updated_at",
+        "problem",
+    )
+    readonly_fields = ("partitions", "problem")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return StatusChangeList
@@ -76,6 +87,27 @@ class SubscriptionAdmin(ReadOnlyAdmin):
         return (
             "–" if row.found is None or row.found.lag_events is None else str(row.found.lag_events)
         )
+
+    @admin.display(description=_("position"))
+    def position(self, row: Any) -> str:
+        if row.found is None or row.found.position is None:
+            return "–"
+        count = len(row.found.partitions)
+        if count == 1:
+            return str(row.found.position)
+        text = translate("%(position)s in %(count)s partitions")
+        return text % {"position": row.found.position, "count": count}
+
+    @admin.display(description=_("partitions"))
+    def partitions(self, row: Subscription) -> str:
+        """Position of each, by slices."""
+        rows = Partition.objects.using(row._state.db).filter(subscription=row.name)
+        text = translate("%(first)s–%(end)s at position %(position)s")
+        stands = [
+            text % {"first": part.first_slice, "end": part.end_slice, "position": part.position}
+            for part in rows.order_by("first_slice")[:_MOST_PARTITIONS]
+        ]
+        return format_html_join(mark_safe("<br>"), "{}", ((stand,) for stand in stands)) or "–"
 
     @admin.display(description=_("parked"))
     def parked(self, row: Any) -> Any:

@@ -19,7 +19,7 @@ from tests.drivers.stores.rows import run_together
 from tests.shop.messages import OrderGone, OrderNoted
 from whizbang.drivers.stores.postgres_tail import shape_of
 from whizbang.health import health
-from whizbang.models import DeadLetter, Lease, StoredEvent, Subscription
+from whizbang.models import DeadLetter, Lease, Partition, StoredEvent, Subscription
 from whizbang.operations.health import check_health
 from whizbang.operations.history import rewriting
 from whizbang.operations.status import rates_between, subscription_statuses
@@ -60,7 +60,7 @@ def test_events_that_it_does_not_want_make_it_no_older(drain: Callable[..., Any]
     note()
     drain()
     name = next(s.name for s in subscription_statuses() if s.kind == "subscriber")
-    Subscription.objects.filter(name=name).update(position=0)
+    Partition.objects.filter(subscription=name).update(position=0)
     assert status_of(name).lag_seconds == 0.0
 
 

@@ -16,7 +16,7 @@ from tests.shop.messages import OpenOrder, OrderGone, OrderNoted
 from tests.shop.models import OrderSummary
 from tests.shop.projections import CustomerTotals, OrderSummaries
 from whizbang.exceptions import WaitTimeout, WrongMode
-from whizbang.models import Subscription
+from whizbang.models import Partition
 from whizbang.operations.worker import Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -68,7 +68,7 @@ def test_events_that_it_does_not_want_need_no_waiting(
     store = whizbang.event_store()
     store.append("shop.Order-1", [OrderNoted(order_id="1", text="a")])
     drain()
-    Subscription.objects.filter(name="shop.OrderSummaries").update(position=store.head())
+    Partition.objects.filter(subscription="shop.OrderSummaries").update(position=store.head())
     store.append("else.Where-1", [Unwanted(text="a")])
     OrderSummaries.wait_until(store.head(), timeout_seconds=0.0)
 

@@ -102,7 +102,7 @@ def break_mechanism(name: str) -> None:
             self._rows().update(position=upto)
 
         runner.SubscriptionRunner._move = move  # type: ignore[method-assign]
-        runner.SubscriptionRunner.refresh = lambda self: None  # type: ignore[method-assign]
+        runner.SubscriptionRunner.refresh = lambda self, *rows: None  # type: ignore[method-assign]
 
 
 def main(action: str, step: str, batches: str, given: str) -> None:

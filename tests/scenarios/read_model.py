@@ -17,7 +17,7 @@ from tests.processes import PATIENCE_SECONDS, running
 from tests.scenarios.odd_worker import NAME
 from tests.shop.messages import OrderNoted
 from tests.shop.models import OrderSummary
-from whizbang.models import Subscription
+from whizbang.models import Partition
 
 Environment = dict[str, str]
 
@@ -41,7 +41,8 @@ def rows() -> dict[str, int]:
 
 
 def position() -> int:
-    return Subscription.objects.values_list("position", flat=True).get(name=NAME)
+    rows = Partition.objects.filter(subscription=NAME)
+    return min(rows.values_list("position", flat=True))
 
 
 def has_caught_up() -> bool:

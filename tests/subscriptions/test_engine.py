@@ -12,7 +12,7 @@ import whizbang
 from tests.shop.messages import NoteOrder, OpenOrder, OrderGone, OrderNoted
 from tests.shop.models import CustomerTotal, Heard, OrderSummary
 from whizbang import Context, subscribes
-from whizbang.models import EventType, ParkedStream, Rebuild, Stream, Subscription
+from whizbang.models import EventType, ParkedStream, Partition, Rebuild, Stream, Subscription
 from whizbang.operations.parked import retry_parked
 from whizbang.operations.rebuild import request_rebuild
 from whizbang.operations.status import overview, subscription_statuses
@@ -80,8 +80,8 @@ def test_stale_worker_cannot_move_the_checkpoint() -> None:
     first = Engine(whizbang.event_store(), "first")
     first.run_once()
     note("1", "a")
-    Subscription.objects.update(epoch=99)
-    runner = next(r for r in first._runners if r.definition.name == NAME)
+    Partition.objects.update(epoch=99)
+    runner = next(r for r in first.runners if r.definition.name == NAME)
     first._read()
     rows = list(first._buffer)
     with pytest.raises(StaleLease):

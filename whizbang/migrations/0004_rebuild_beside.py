@@ -2,6 +2,8 @@
 
 from django.db import migrations, models
 
+from whizbang.drivers.stores.schema import compare_exactly
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -115,5 +117,8 @@ class Migration(migrations.Migration):
                     )
                 ],
             },
+        ),
+        migrations.RunPython(
+            compare_exactly("RebuildShare"), migrations.RunPython.noop, atomic=False
         ),
     ]

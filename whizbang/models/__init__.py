@@ -6,6 +6,7 @@ from whizbang.models.event import StoredEvent
 from whizbang.models.head import StoreHead
 from whizbang.models.history import HistoryChange
 from whizbang.models.messaging import DeadLetter, InboxMessage, OutboxMessage
+from whizbang.models.partition import Partition
 from whizbang.models.repair import Backfill, EditedEvent
 from whizbang.models.snapshot import Snapshot
 from whizbang.models.stream import EventType, Stream
@@ -28,6 +29,7 @@ __all__ = [
     "Lease",
     "OutboxMessage",
     "ParkedStream",
+    "Partition",
     "Rebuild",
     "RebuildShare",
     "SkippedEvent",

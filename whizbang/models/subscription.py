@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Subscription(models.Model):
-    """Checkpoint and state of one subscription; lives in the database that it writes to."""
+    """State of one subscription; it and its partitions live in the database that it writes to."""
 
     class Status(models.TextChoices):
         ACTIVE = "active", _("active")
@@ -18,8 +18,6 @@ class Subscription(models.Model):
     name = models.CharField(max_length=200, primary_key=True)
     kind = models.CharField(max_length=20)  # projection, subscriber or catalogue
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.ACTIVE)
-    position = models.BigIntegerField(default=0)  # all events up to here are applied
-    epoch = models.BigIntegerField(default=0)  # of the lease that may move the checkpoint
     store_id = models.UUIDField(default=uuid.UUID(int=0))
     version = models.IntegerField(default=1)  # of the code that filled the read model
     # Of the model that was filled; empty where there is none, or before it was noted.
@@ -55,10 +53,22 @@ class Lease(models.Model):
 
 
 class ParkedStream(models.Model):
-    """A stream that one subscription has set aside, from the event on that failed."""
+    """A stream, or a key, that one subscription has set aside from the event on that failed.
+
+    Where a subscription is partitioned by key, what fails for a key parks that key. An event that does
+    not tell its keys parks its stream, for the slices of the partition that met it.
+    """
+
+    class Unit(models.TextChoices):
+        STREAM = "stream", _("stream")
+        KEY = "key", _("key")
 
     subscription = models.CharField(max_length=200)
-    stream = models.CharField(max_length=255)
+    unit = models.CharField(max_length=10, choices=Unit.choices, default=Unit.STREAM)
+    stream = models.CharField(max_length=255)  # of the event that failed
+    key = models.CharField(max_length=255, blank=True, default="")  # as text; empty for a stream
+    first_slice = models.SmallIntegerField(default=0)  # of the keys that it concerns
+    end_slice = models.SmallIntegerField(default=1024)
     position = models.BigIntegerField()  # of the event that failed
     version = models.IntegerField()
     type = models.CharField(max_length=200)
@@ -75,11 +85,15 @@ class ParkedStream(models.Model):
         default_permissions = ("view",)
         permissions = [("retry_parkedstream", _("Can retry a parked stream"))]
         constraints = [
-            models.UniqueConstraint(fields=["subscription", "stream"], name="whizbang_parked_once")
+            models.UniqueConstraint(
+                fields=["subscription", "unit", "stream", "key", "first_slice"],
+                name="whizbang_parked_once",
+            )
         ]
 
     def __str__(self) -> str:
-        return f"{self.stream} in {self.subscription}"
+        what = f"key {self.key}" if self.unit == self.Unit.KEY else self.stream
+        return f"{what} in {self.subscription}"
 
 
 class SkippedEvent(models.Model):
@@ -87,6 +101,7 @@ class SkippedEvent(models.Model):
 
     subscription = models.CharField(max_length=200)
     stream = models.CharField(max_length=255)
+    key = models.CharField(max_length=255, blank=True, default="")  # for which alone it is left out
     position = models.BigIntegerField()
     version = models.IntegerField()
     type = models.CharField(max_length=200)
@@ -102,7 +117,7 @@ class SkippedEvent(models.Model):
         default_permissions = ("view",)
         constraints = [
             models.UniqueConstraint(
-                fields=["subscription", "position"], name="whizbang_skipped_once"
+                fields=["subscription", "position", "key"], name="whizbang_skipped_once"
             )
         ]
 

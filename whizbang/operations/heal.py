@@ -198,7 +198,7 @@ def _keys_of(definition: ProjectionSubscription, stream: str, *, until: int) -> 
     """Keys of the rows that the stream's events go to."""
     keys: set[Any] = set()
     with _failing_as_heal(definition, stream):
-        for key, _ in definition.projection.keys_of(_events_of(definition, stream, until=until)):
+        for key, _ in definition.projection.keyed(_events_of(definition, stream, until=until)):
             keys.add(key)
             if len(keys) > _MOST_KEYS:
                 raise HealFailed(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from django.db import DatabaseError
 
 from whizbang.exceptions import NotReady
-from whizbang.models import DeadLetter, ParkedStream, Subscription
+from whizbang.models import DeadLetter, ParkedStream, Partition, Subscription
 from whizbang.operations.status import age_of_next
 from whizbang.store.event_store import EventStore, event_store
 from whizbang.subscriptions.definition import SubscriptionDefinition
+from whizbang.subscriptions.partitioning import SliceRange
 from whizbang.subscriptions.registered import log_readers
 
 
@@ -44,7 +45,15 @@ def check_health(*, max_lag_seconds: float = 60.0, store: EventStore | None = No
 def _look(store: EventStore, max_lag_seconds: float) -> Health:
     definitions = log_readers(store)
     rows = {name: row for using in _aliases(definitions) for name, row in _rows(using)}
-    late = [d for d in definitions if _is_late(store, d, rows.get(d.name), max_lag_seconds)]
+    parts: dict[str, list[Partition]] = {}
+    for using in _aliases(definitions):
+        for name, part in _partitions(using):
+            parts.setdefault(name, []).append(part)
+    late = [
+        d
+        for d in definitions
+        if _is_late(d, rows.get(d.name), parts.get(d.name, ()), max_lag_seconds)
+    ]
     names = [definition.name for definition in definitions]
     return Health(
         is_reachable=True,
@@ -67,14 +76,23 @@ def _rows(using: str) -> Iterator[tuple[str, Subscription]]:
         yield row.name, row
 
 
+def _partitions(using: str) -> Iterator[tuple[str, Partition]]:
+    for row in Partition.objects.using(using):
+        yield row.subscription, row
+
+
 def _is_late(
-    store: EventStore,
     definition: SubscriptionDefinition,
     row: Subscription | None,
+    partitions: Sequence[Partition],
     max_lag_seconds: float,
 ) -> bool:
-    if row is None:
+    if row is None or not partitions:
         return True  # `migrate` makes the rows
     if row.status != Subscription.Status.ACTIVE:
         return False  # somebody paused it on purpose
-    return age_of_next(store, definition, row.position) > max_lag_seconds
+    return any(
+        age_of_next(definition, part.position, SliceRange(part.first_slice, part.end_slice))
+        > max_lag_seconds
+        for part in partitions
+    )

@@ -11,7 +11,7 @@ from whizbang.drivers.clock import database_now
 from whizbang.drivers.telemetry import telemetry
 from whizbang.drivers.telemetry.base import Gauge, Reading
 from whizbang.models import DeadLetter, InboxMessage, OutboxMessage
-from whizbang.operations.status import SubscriptionStatus, subscription_statuses
+from whizbang.operations.status import PartitionStatus, SubscriptionStatus, subscription_statuses
 from whizbang.store.event_store import EventStore
 from whizbang.subscriptions.leases import LeaseHolder
 
@@ -58,10 +58,8 @@ def read_gauges(store: EventStore) -> dict[Gauge, list[Reading]]:
     statuses = [s for s in subscription_statuses(store) if s.kind != "inline"]
     outbox = _read_outbox(store)
     return {
-        LAG: [Reading(s.lag_events, _named(s)) for s in statuses if s.lag_events is not None],
-        LAG_TIME: [
-            Reading(s.lag_seconds, _named(s)) for s in statuses if s.lag_seconds is not None
-        ],
+        LAG: [Reading(p.lag_events, _named(s, p)) for s in statuses for p in s.partitions],
+        LAG_TIME: [Reading(p.lag_seconds, _named(s, p)) for s in statuses for p in s.partitions],
         PARKED: [Reading(s.parked, _named(s)) for s in statuses],
         INBOX: [Reading(_count(InboxMessage, store, status__in=_WAITING), _of(store))],
         OUTBOX: [Reading(outbox["count"], _of(store))],
@@ -85,8 +83,11 @@ def _count(model: Any, store: EventStore, **which: Any) -> int:
     return count
 
 
-def _named(status: SubscriptionStatus) -> dict[str, str]:
-    return {"whizbang.subscription.name": status.name, "whizbang.subscription.kind": status.kind}
+def _named(status: SubscriptionStatus, partition: PartitionStatus | None = None) -> dict[str, str]:
+    named = {"whizbang.subscription.name": status.name, "whizbang.subscription.kind": status.kind}
+    if partition is not None and len(status.partitions) > 1:
+        named["whizbang.subscription.partition"] = str(partition)
+    return named
 
 
 def _of(store: EventStore) -> dict[str, str]:

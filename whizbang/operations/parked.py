@@ -8,46 +8,70 @@ from whizbang.exceptions import WhizbangError
 from whizbang.models import ParkedStream, SkippedEvent
 from whizbang.operations.subscriptions import find_subscription
 from whizbang.store.event_store import event_store
+from whizbang.subscriptions.partitioning import name_of_key
 
 
-def retry_parked(subscription: str, *, stream: str | None = None) -> int:
-    """Ask the worker to apply parked streams again, in order; gives how many were asked for.
+def retry_parked(subscription: str, *, stream: str | None = None, key: str | None = None) -> int:
+    """Ask the worker to apply what is parked again, in order; gives how many were asked for.
 
-    Raises WhizbangError for a subscription that does not exist.
+    All of the subscription, or what is parked at an event of a stream, or one key. Raises WhizbangError
+    for a subscription that does not exist.
     """
     using = find_subscription(event_store(), subscription).using
     rows = ParkedStream.objects.using(using).filter(subscription=subscription)
     if stream is not None:
         rows = rows.filter(stream=stream)
+    if key is not None:
+        rows = rows.filter(unit=ParkedStream.Unit.KEY, key=name_of_key(key))
     return rows.update(is_retry_requested=True)
 
 
 def skip_parked(
-    subscription: str, *, stream: str, reason: str, skipped_by: str = ""
+    subscription: str,
+    *,
+    stream: str | None = None,
+    key: str | None = None,
+    reason: str,
+    skipped_by: str = "",
 ) -> SkippedEvent:
-    """Leave out the event for which a stream is parked; a worker then applies what follows it.
+    """Leave out the event for which a stream, or a key, is parked; a worker then applies what follows.
 
     The row that is given says who left out what and why, for good. A rebuild folds the event again.
-    Raises ValueError without a reason, and WhizbangError where nothing is parked.
+    Raises ValueError without a reason or without what is meant, and WhizbangError where nothing is parked.
     """
     if not reason.strip():
         raise ValueError("Give a reason: somebody will ask why the event is missing.")
+    if (stream is None) == (key is None):
+        raise ValueError("Say which stream, or which key, is meant: one of the two.")
     using = find_subscription(event_store(), subscription).using
-    rows = ParkedStream.objects.using(using).filter(subscription=subscription, stream=stream)
+    unit = ParkedStream.Unit.STREAM if key is None else ParkedStream.Unit.KEY
+    what = {"stream": stream} if key is None else {"key": name_of_key(key)}
+    rows = ParkedStream.objects.using(using).filter(subscription=subscription, unit=unit, **what)
     with transaction.atomic(using=using):
-        parked = rows.select_for_update().first()
+        parked = rows.select_for_update().order_by("position").first()
         if parked is None:
-            raise WhizbangError(f"Stream {stream!r} is not parked for {subscription!r}.")
-        skipped = SkippedEvent.objects.using(using).create(
+            raise WhizbangError(
+                f"{'Stream' if key is None else 'Key'} {stream if key is None else key!r} is not parked "
+                f"for {subscription!r}."
+            )
+        skipped, _ = SkippedEvent.objects.using(using).get_or_create(
             subscription=subscription,
-            stream=stream,
             position=parked.position,
-            version=parked.version,
-            type=parked.type,
-            error=parked.error,
-            reason=reason,
-            skipped_by=skipped_by,
+            key=parked.key,
+            defaults={
+                "stream": parked.stream,
+                "version": parked.version,
+                "type": parked.type,
+                "error": parked.error,
+                "reason": reason,
+                "skipped_by": skipped_by,
+            },
         )
-        # A retry begins at the version that is noted.
-        rows.update(version=parked.version + 1, is_retry_requested=True)
+        # A retry begins at the version, of a key at the position, that is noted. A stream may be parked for
+        # the slices of several partitions: what fails in one fails in all.
+        at_it = rows.filter(position=parked.position)
+        if key is None:
+            at_it.update(version=parked.version + 1, is_retry_requested=True)
+        else:
+            at_it.update(position=parked.position + 1, is_retry_requested=True)
     return skipped

@@ -46,7 +46,7 @@ def _refuse_if_writer(definition: ProjectionSubscription, row: StoredRow, keys: 
         events = [
             r for r in definition.store.decode(row) if type(r.event) in definition.event_types
         ]
-        found = {key for key, _ in definition.projection.keys_of(events)} & keys
+        found = {key for key, _ in definition.projection.keyed(events)} & keys
     except Exception as exc:
         if _is_parked_before(definition, row):
             return  # it wrote nothing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,13 +10,13 @@ from django.db.models import Count, Max, Min
 from django.db.models.functions import Now
 
 from whizbang.drivers.clock import database_now
-from whizbang.drivers.stores.base import LogFilter
 from whizbang.models import (
     DeadLetter,
     InboxMessage,
     Lease,
     OutboxMessage,
     ParkedStream,
+    Partition,
     Rebuild,
     Subscription,
 )
@@ -24,6 +25,7 @@ from whizbang.operations.rebuild.requests import OPEN
 from whizbang.store.event_store import EventStore, event_store
 from whizbang.subscriptions.definition import SubscriptionDefinition
 from whizbang.subscriptions.known_types import unknown_types
+from whizbang.subscriptions.partitioning import WHOLE, SliceRange, lease_name
 from whizbang.subscriptions.registered import all_definitions
 from whizbang.subscriptions.start import needs_rebuild
 
@@ -44,11 +46,27 @@ class RebuildStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionStatus:
+    """One partition: of slices first_slice <= slice < end_slice. See SubscriptionStatus."""
+
+    first_slice: int
+    end_slice: int
+    position: int
+    lag_events: int
+    lag_seconds: float
+    owner: str | None
+
+    def __str__(self) -> str:
+        return f"{self.first_slice}-{self.end_slice}"
+
+
+@dataclass(frozen=True, slots=True)
 class SubscriptionStatus:
     """One subscription; what is unknown, or has no meaning for it, is None.
 
     `lag_events` counts positions of the log up to its settled head, `lag_seconds` is the age of the
-    first event that is not applied yet, `owner` the worker that holds its lease.
+    first event that is not applied yet, `owner` the worker that holds its lease. Of several partitions:
+    what stands furthest behind, and all owners. `partitions` is empty for what has no checkpoint.
     """
 
     name: str
@@ -63,6 +81,8 @@ class SubscriptionStatus:
     is_rebuildable: bool
     error: str
     rebuild: RebuildStatus | None
+    partition_by: str | None
+    partitions: list[PartitionStatus]
 
 
 def subscription_statuses(store: EventStore | None = None) -> list[SubscriptionStatus]:
@@ -80,40 +100,73 @@ def _statuses_at(store: EventStore, head: int) -> list[SubscriptionStatus]:
         parked = ParkedStream.objects.using(definition.using).filter(subscription=definition.name)
         is_inline = definition.kind == "inline"
         projection = getattr(definition, "projection", None)
-        position = None if row is None or is_inline else row.position
+        partitions = [] if row is None or is_inline else partition_statuses(definition, head)
         statuses.append(
             SubscriptionStatus(
                 name=definition.name,
                 kind=definition.kind,
                 status=row.status if row else "new",
-                position=position,
-                lag_events=None if position is None else max(0, head - position),
-                lag_seconds=None if position is None else age_of_next(store, definition, position),
-                owner=None if is_inline else _owner_of(definition),
+                position=min((p.position for p in partitions), default=None),
+                lag_events=max((p.lag_events for p in partitions), default=None),
+                lag_seconds=max((p.lag_seconds for p in partitions), default=None),
+                owner=None if is_inline else _owners_of(definition, partitions),
                 parked=parked.count(),
                 needs_rebuild=row is not None and needs_rebuild(definition, row),
                 is_rebuildable=projection is not None and projection.is_rebuildable,
                 error=row.error if row else "",
                 rebuild=rebuilds.get(definition.name),
+                partition_by=definition.partition_by,
+                partitions=partitions,
             )
         )
     return statuses
 
 
-def age_of_next(store: EventStore, definition: SubscriptionDefinition, position: int) -> float:
-    """Seconds since the first event was recorded that it wants and has not applied; 0 without one."""
-    names = definition.type_names
-    wanted = LogFilter(types=None if names is None else sorted(names))
-    rows = store.driver.read_log(after=position, until=_NO_END, limit=1, filter=wanted)
+def partition_statuses(definition: SubscriptionDefinition, head: int) -> list[PartitionStatus]:
+    """The partitions of a subscription by slices; none for one that has no row yet."""
+    rows = Partition.objects.using(definition.using).filter(subscription=definition.name)
+    found = []
+    for row in rows.order_by("first_slice"):
+        slices = SliceRange(row.first_slice, row.end_slice)
+        found.append(
+            PartitionStatus(
+                first_slice=slices.first,
+                end_slice=slices.end,
+                position=row.position,
+                lag_events=max(0, head - row.position),
+                lag_seconds=age_of_next(definition, row.position, slices),
+                owner=_owner_of(definition, slices),
+            )
+        )
+    return found
+
+
+def age_of_next(
+    definition: SubscriptionDefinition, position: int, slices: SliceRange = WHOLE
+) -> float:
+    """Seconds since the first event was recorded that is wanted and not applied; 0 without one."""
+    store = definition.store
+    rows = store.driver.read_log(
+        after=position, until=_NO_END, limit=1, filter=definition.wanted(slices)
+    )
     row = next(iter(rows), None)
     if row is None:
         return 0.0
     return max(0.0, (database_now(store.using) - row.recorded_at).total_seconds())
 
 
-def _owner_of(definition: SubscriptionDefinition) -> str | None:
+def _owner_of(definition: SubscriptionDefinition, slices: SliceRange) -> str | None:
     leases = Lease.objects.using(definition.using).filter(expires_at__gt=Now())
-    return leases.filter(name=definition.name).values_list("owner", flat=True).first() or None
+    name = lease_name(definition.name, slices)
+    return leases.filter(name=name).values_list("owner", flat=True).first() or None
+
+
+def _owners_of(
+    definition: SubscriptionDefinition, partitions: Sequence[PartitionStatus]
+) -> str | None:
+    if not partitions:
+        return _owner_of(definition, WHOLE)
+    return ", ".join(sorted({p.owner for p in partitions if p.owner})) or None
 
 
 def _latest_rebuilds(store: EventStore) -> dict[str, RebuildStatus]:

@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 
 from whizbang.conf import settings
 from whizbang.exceptions import WhizbangError
-from whizbang.models import StoredEvent, Subscription
+from whizbang.models import Partition, StoredEvent, Subscription
 from whizbang.projections.subscription import ProjectionSubscription
 from whizbang.store.event_store import EventStore, event_store
 from whizbang.subscriptions.definition import SubscriptionDefinition
@@ -19,7 +19,7 @@ def make_missing_rows(*, using: str) -> None:
     """Make the rows of new subscriptions that live in a database, if it has the tables for it."""
     for alias in settings.STORES:
         store = event_store(alias)
-        tables = {StoredEvent._meta.db_table, Subscription._meta.db_table}
+        tables = {model._meta.db_table for model in (StoredEvent, Subscription, Partition)}
         if not tables <= set(connections[store.using].introspection.table_names()):
             continue
         ensure_rows([d for d in all_definitions(store) if d.using == using])

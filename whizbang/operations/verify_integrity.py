@@ -7,11 +7,11 @@ from itertools import islice
 from typing import Any
 
 from django.db import connections
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, Min, OuterRef
 
 from whizbang.drivers.stores.base import StoredRow
 from whizbang.drivers.stores.protection import missing_triggers
-from whizbang.models import ParkedStream, StoredEvent, Stream, Subscription
+from whizbang.models import ParkedStream, Partition, StoredEvent, Stream
 from whizbang.operations.findings import Report
 from whizbang.operations.history import open_changes
 from whizbang.operations.verify_history import Progress
@@ -55,8 +55,8 @@ class _Catalogue:
     def __init__(self, store: EventStore) -> None:
         self._using = store.using
         name = CatalogueSubscription(store).name
-        row = Subscription.objects.using(self._using).filter(name=name).first()
-        self.position = 0 if row is None else row.position
+        rows = Partition.objects.using(self._using).filter(subscription=name)
+        self.position = rows.aggregate(least=Min("position"))["least"] or 0
         parked = ParkedStream.objects.using(self._using).filter(subscription=name)
         self.parked = set(parked.values_list("stream", flat=True))
         self._entries: dict[str, Stream] = {}

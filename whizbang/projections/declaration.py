@@ -101,6 +101,8 @@ def problems(cls: type[Projection]) -> Iterator[str]:
             problem = _problem_of_key(event_type, by, cls.needs_keys)
             if problem:
                 yield f"{place}.{name}: {problem}"
+    for problem in _problems_of_partitioning(cls):
+        yield f"{place}: {problem}"
     for problem in cls.own_problems():
         yield f"{place}: {problem}"
 
@@ -118,3 +120,17 @@ def _problem_of_key(event_type: type[Event], by: By, needs_key: bool) -> str | N
     return (
         f"{event_type.__name__} has no field {by!r}; its fields are {', '.join(fields) or 'none'}."
     )
+
+
+def _problems_of_partitioning(cls: type[Projection]) -> Iterator[str]:
+    if cls.partition_by is None:
+        return
+    if cls.partition_by not in ("stream", "key"):
+        yield f'partition_by is {cls.partition_by!r}: use "stream", "key" or None.'
+        return
+    if cls.delivery == "inline":
+        yield "an inline projection is written with its events: it has no partitions; drop partition_by."
+    if cls.partition_by == "key" and not cls.needs_keys:
+        without = sorted({n for pairs in cls.reactions.values() for n, by in pairs if by is None})
+        for name in without:
+            yield f'partition_by = "key" needs the key of {name}(): give its @on a by=….'

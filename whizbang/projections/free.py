@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 
 from asgiref.sync import sync_to_async
 
+from whizbang.exceptions import WhizbangError
 from whizbang.messages.base import Event, domain_of_module
 from whizbang.messages.metadata import Metadata
 from whizbang.projections.declaration import BEGINNING, By, collect_reactions, declared
 from whizbang.projections.failing import mark_failing
+from whizbang.subscriptions.partitioning import KeyFilter
 
 Recorded = tuple[Any, Metadata]
 
@@ -26,6 +28,9 @@ class Projection:
     delivery: ClassVar[str] = "async"  # or "inline": in the transaction of the event
     version: ClassVar[int] = 1  # raise it when the code changes meaning
     backfill_from: ClassVar[Any] = BEGINNING  # LIVE, a position, or a datetime (recorded)
+    # "stream" or "key": what its work is split by, where workers share it as several partitions. "key" is
+    # what `by` gives; two partitions never touch one row as long as methods touch the rows of it alone.
+    partition_by: ClassVar[str | None] = None
     using: ClassVar[str | None] = None  # database alias; None is that of the default store
     abstract: ClassVar[bool] = True
     is_repeatable: ClassVar[bool] = False  # may an event be applied again? then a backfill is safe
@@ -83,12 +88,41 @@ class Projection:
     def _methods(self) -> dict[type[Event], list[Callable[..., Any]]]:
         return self.event_types()
 
-    def apply_batch(self, events: Sequence[Recorded], *, using: str) -> None:
-        """Call the methods event by event, in the caller's transaction."""
+    def apply_batch(
+        self, events: Sequence[Recorded], *, using: str, slices: KeyFilter | None = None
+    ) -> None:
+        """Call the methods event by event, in the caller's transaction; with `slices` for their keys alone."""
         for event, meta in events:
             try:
-                for method in self._methods.get(type(event), ()):
+                for method in self._methods_for(event, meta, slices):
                     method(event, meta)
             except Exception as exc:
                 mark_failing(exc, meta)
                 raise
+
+    def keys_of(self, event: Any, meta: Metadata) -> list[Any]:
+        """What the event concerns, where the projection is partitioned by key."""
+        pairs = self.reactions.get(type(event), ())
+        return [key for _, by in pairs for key in self._find_keys(by, event, meta)]
+
+    def _methods_for(
+        self, event: Any, meta: Metadata, slices: KeyFilter | None
+    ) -> Sequence[Callable[..., Any]]:
+        if slices is None:
+            return self._methods.get(type(event), ())
+        return [
+            getattr(self, name)
+            for name, by in self.reactions.get(type(event), ())
+            if any(slices.takes(key, meta) for key in self._find_keys(by, event, meta))
+        ]
+
+    def _find_keys(self, by: By, event: Any, meta: Metadata) -> list[Any]:
+        """One key, or none: a method that is called once cannot be meant for several."""
+        found = by(event, meta) if callable(by) else getattr(event, str(by))
+        keys = list(found) if isinstance(found, list | tuple | set | frozenset) else [found]
+        if len(keys) > 1:
+            raise WhizbangError(
+                f"{self.name} is partitioned by key and got {len(keys)} keys for one call: give one, or "
+                "make it a ModelProjection, whose methods are called for each."
+            )
+        return keys

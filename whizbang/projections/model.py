@@ -18,6 +18,7 @@ from whizbang.messages.metadata import Metadata
 from whizbang.projections.declaration import DELETE, By, problems
 from whizbang.projections.failing import mark_failing
 from whizbang.projections.free import Projection, Recorded
+from whizbang.subscriptions.partitioning import KeyFilter
 
 _PREFETCH_EVENTS = 1000
 Method = Callable[[Any, Any, Any], Any]
@@ -45,37 +46,48 @@ class ModelProjection(Projection):
         """Called with each batch before it is folded: look up here, at once, what the methods need."""
 
     def apply_batch(
-        self, events: Sequence[Recorded], *, using: str, table: str | None = None
+        self,
+        events: Sequence[Recorded],
+        *,
+        using: str,
+        slices: KeyFilter | None = None,
+        table: str | None = None,
     ) -> None:
-        """Fold a batch and write what changed, in the caller's transaction.
+        """Fold a batch and write what changed, in the caller's transaction; with `slices` of their rows alone.
 
         One SELECT, and at most one statement each for rows removed, new and changed. Inline delivery
         locks the rows in key order. `table` is another one like the model's, quoted.
         """
-        steps = list(self._route(events))
+        steps = list(self._route(events, slices))
         if not steps:
             return
-        self.prefetch(events)
+        self.prefetch(events if slices is None else _events_of(steps))
         rows = rows_of(self.model, self._key, using, table=table)
         is_shared = self.delivery == "inline"
         if len(steps) > 1 or not self._apply_one(rows, steps[0], is_shared=is_shared):
             self._apply(rows, steps, is_shared=is_shared)
 
-    def fold_all(self, events: Iterable[Recorded], *, using: str) -> dict[Any, Model]:
-        """Fold a history as if there were no rows yet; gives the final ones by key, in memory."""
+    def fold_all(
+        self, events: Iterable[Recorded], *, using: str, slices: KeyFilter | None = None
+    ) -> dict[Any, Model]:
+        """Fold a history as if there were no rows yet; gives the final ones by key, in memory.
+
+        With `slices`, a `SliceRange` say, those of its keys alone.
+        """
         rows = rows_of(self.model, self._key, using)
         folded: dict[Any, Model] = {}
         if type(self).prefetch is ModelProjection.prefetch:
             # One by one: an event is folded while the processor still has it at hand.
-            _fold(self._route(events), folded, rows.blank)
+            _fold(self._route(events, slices), folded, rows.blank)
             return folded
         remaining = iter(events)
         while chunk := list(islice(remaining, _PREFETCH_EVENTS)):
-            self.prefetch(chunk)
-            _fold(self._route(chunk), folded, rows.blank)
+            steps = list(self._route(chunk, slices))
+            self.prefetch(chunk if slices is None else _events_of(steps))
+            _fold(steps, folded, rows.blank)
         return folded
 
-    def keys_of(self, events: Iterable[Recorded]) -> Iterator[tuple[Any, Metadata]]:
+    def keyed(self, events: Iterable[Recorded]) -> Iterator[tuple[Any, Metadata]]:
         """The keys of the rows that events go to, each with the metadata of its event."""
         return ((key, meta) for key, _, _, meta in self._route(events))
 
@@ -158,7 +170,16 @@ class ModelProjection(Projection):
         if taken:
             self._apply(rows, [step for step in steps if step[0] in taken], is_shared=True)
 
-    def _route(self, events: Iterable[Recorded]) -> Iterator[Step]:
+    def keys_of(self, event: Any, meta: Any) -> list[Any]:
+        return [step[0] for step in self._route([(event, meta)])]
+
+    def _route(self, events: Iterable[Recorded], slices: KeyFilter | None = None) -> Iterator[Step]:
+        """Which method is called for which row, in order; with `slices` for the keys that it takes."""
+        if slices is None:
+            return self._route_all(events)
+        return (step for step in self._route_all(events) if slices.takes(step[0], step[3]))
+
+    def _route_all(self, events: Iterable[Recorded]) -> Iterator[Step]:
         plain, routes, clean = plain_type(self._key), self._routes, self._clean_key
         for event, meta in events:
             for method, find_key in routes.get(type(event), ()):
@@ -225,6 +246,15 @@ def _fold(steps: Iterable[Step], rows: dict[Any, Model], blank: Callable[[Any], 
             raise
         if change is DELETE:
             del rows[key]
+
+
+def _events_of(steps: Iterable[Step]) -> list[Recorded]:
+    """Each event once; the steps of one stand together."""
+    found: list[Recorded] = []
+    for _, _, event, meta in steps:
+        if not found or found[-1][0] is not event:
+            found.append((event, meta))
+    return found
 
 
 def _key_finder(by: By) -> Callable[[Any, Any], Any]:

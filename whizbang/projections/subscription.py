@@ -9,6 +9,7 @@ from whizbang.drivers.stores.base import StoredRow
 from whizbang.projections.fingerprint import fingerprint_of
 from whizbang.store.event_store import EventStore, stored_names
 from whizbang.subscriptions.definition import SubscriptionDefinition
+from whizbang.subscriptions.partitioning import KeyFilter
 
 
 class ProjectionSubscription(SubscriptionDefinition):
@@ -22,6 +23,7 @@ class ProjectionSubscription(SubscriptionDefinition):
         self.version = projection.version
         self.fingerprint = fingerprint_of(projection)
         self.backfill_from = projection.backfill_from
+        self.partition_by = projection.partition_by
         self.event_types = frozenset(projection.event_types())
         self.type_names = stored_names(self.event_types)
 
@@ -33,3 +35,12 @@ class ProjectionSubscription(SubscriptionDefinition):
         events = self.read(rows)
         if events:
             self.projection.apply_batch(events, using=self.using)
+
+    def keys_of(self, row: StoredRow) -> list[Any]:
+        found = [key for item in self.read([row]) for key in self.projection.keys_of(*item)]
+        return list(dict.fromkeys(found))
+
+    def deliver_keys(self, rows: Sequence[StoredRow], keys: KeyFilter) -> None:
+        events = self.read(rows)
+        if events:
+            self.projection.apply_batch(events, using=self.using, slices=keys)

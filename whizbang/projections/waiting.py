@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from asgiref.sync import sync_to_async
 from django.db import connections
 
-from whizbang.drivers.stores.base import LogFilter
 from whizbang.exceptions import WaitTimeout, WrongMode
-from whizbang.models import Subscription
+from whizbang.models import Partition
 from whizbang.projections import declaration
 from whizbang.projections.subscription import ProjectionSubscription
 from whizbang.store.event_store import EventStore, event_store
+from whizbang.store.slices import slice_of
+from whizbang.subscriptions.partitioning import BY_STREAM, SliceRange
 
 if TYPE_CHECKING:
     from whizbang.domain.unit_of_work import PlacedEvent
@@ -28,10 +29,11 @@ Wanted = type["Projection"] | Any  # a projection's class or its object
 
 
 class Target(NamedTuple):
-    """A projection, and the position that it has to reach."""
+    """A projection, and the position that it has to reach; `slices`: where the partitions of these do."""
 
     definition: ProjectionSubscription
     position: int
+    slices: frozenset[int] | None = None
 
     @property
     def name(self) -> str:
@@ -39,28 +41,36 @@ class Target(NamedTuple):
 
     def is_reached(self) -> bool:
         """Is every event up to the position that the projection wants applied?"""
-        standing = self.standing()
-        if standing is None:
-            return False
-        return standing >= self.position or self._wants_nothing_after(standing)
+        partitions = self._partitions()
+        return bool(partitions) and all(
+            row.position >= self.position or self._wants_nothing_after(row) for row in partitions
+        )
 
     def standing(self) -> int | None:
-        """The position of its checkpoint; None before a worker has made it."""
-        rows = Subscription.objects.using(self.definition.using).filter(name=self.name)
-        return rows.values_list("position", flat=True).first()
+        """The lowest position of those checkpoints; None before a worker has made them."""
+        return min((row.position for row in self._partitions()), default=None)
 
-    def _wants_nothing_after(self, standing: int) -> bool:
-        """The checkpoint of a projection that is not concerned follows at leisure."""
-        if self._has_wanted_after(standing):
+    def _partitions(self) -> list[Partition]:
+        rows = Partition.objects.using(self.definition.using).filter(subscription=self.name)
+        return [
+            row
+            for row in rows
+            if self.slices is None
+            or any(row.first_slice <= number < row.end_slice for number in self.slices)
+        ]
+
+    def _wants_nothing_after(self, row: Partition) -> bool:
+        """The checkpoint of a partition that is not concerned follows at leisure."""
+        if self._has_wanted_after(row):
             return False
         # Until the log is settled there, an open transaction can still bring one: look again after that.
         is_settled = self.definition.store.driver.settled_head() >= self.position
-        return is_settled and not self._has_wanted_after(standing)
+        return is_settled and not self._has_wanted_after(row)
 
-    def _has_wanted_after(self, standing: int) -> bool:
-        types = LogFilter(types=sorted(self.definition.type_names or ()))
+    def _has_wanted_after(self, row: Partition) -> bool:
+        wanted = self.definition.wanted(SliceRange(row.first_slice, row.end_slice))
         rows = self.definition.store.driver.read_log(
-            after=standing, until=self.position, limit=1, filter=types
+            after=row.position, until=self.position, limit=1, filter=wanted
         )
         return next(iter(rows), None) is not None
 
@@ -105,15 +115,22 @@ def targets_of(
     definitions: Iterable[ProjectionSubscription], placed: Sequence[PlacedEvent]
 ) -> list[Target]:
     """How far each projection has to come to have applied these events; those that want none are left out."""
-    return [
-        Target(definition, max(positions))
-        for definition in definitions
-        if (
-            positions := [
-                item.place.position for item in placed if type(item.event) in definition.event_types
-            ]
-        )
-    ]
+    targets = []
+    for definition in definitions:
+        wanted = [item for item in placed if type(item.event) in definition.event_types]
+        if wanted:
+            position = max(item.place.position for item in wanted)
+            targets.append(Target(definition, position, _slices_of(definition, wanted)))
+    return targets
+
+
+def _slices_of(
+    definition: ProjectionSubscription, placed: Sequence[PlacedEvent]
+) -> frozenset[int] | None:
+    """By stream, the partitions of other streams are not concerned; by key, all read every event."""
+    if definition.partition_by != BY_STREAM:
+        return None
+    return frozenset(slice_of(item.stream) for item in placed)
 
 
 def refuse_open_transaction(using: str, verb: str) -> None:

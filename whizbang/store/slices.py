@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 
+SLICES = 1024  # frozen
 MAX_NAME_LENGTH = 255  # characters; what the column holds on every database
 
 

@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from whizbang.drivers.stores.base import StoredRow
+from whizbang.drivers.stores.base import LogFilter, StoredRow
 from whizbang.store.event_store import EventStore, Recorded
 from whizbang.subscriptions.edits import apply_edits
+from whizbang.subscriptions.partitioning import BY_STREAM, WHOLE, KeyFilter, SliceRange
 
 
 class SubscriptionDefinition(ABC):
@@ -19,6 +20,7 @@ class SubscriptionDefinition(ABC):
     version: int = 1
     fingerprint: str = ""  # of the model that it fills
     backfill_from: Any = None
+    partition_by: str | None = None  # "stream" or "key": by what it may be split
     type_names: frozenset[str] | None = None  # as stored; None: all
     event_types: frozenset[type] = frozenset()  # that it wants of what they are read as
 
@@ -47,6 +49,22 @@ class SubscriptionDefinition(ABC):
             for recorded in self.decode(row)
             if type(recorded.event) in self.event_types
         ]
+
+    def wanted(self, slices: SliceRange = WHOLE) -> LogFilter:
+        """What of the log a partition has to read."""
+        by_slice = self.partition_by == BY_STREAM and not slices.is_whole
+        return LogFilter(
+            types=None if self.type_names is None else sorted(self.type_names),
+            slices=range(slices.first, slices.end) if by_slice else None,
+        )
+
+    def keys_of(self, row: StoredRow) -> list[Any]:
+        """The keys that an event concerns, where it is partitioned by key. Raises what tells them."""
+        raise NotImplementedError(f"{self.name} is not partitioned by key.")
+
+    def deliver_keys(self, rows: Sequence[StoredRow], keys: KeyFilter) -> None:
+        """See deliver(), for the keys that the filter takes."""
+        raise NotImplementedError(f"{self.name} is not partitioned by key.")
 
     @abstractmethod
     def deliver(self, rows: Sequence[StoredRow]) -> None:

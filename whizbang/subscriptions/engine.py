@@ -15,9 +15,9 @@ from whizbang.models import StoreHead
 from whizbang.store.event_store import EventStore
 from whizbang.subscriptions.decoding import SharedDecoder
 from whizbang.subscriptions.identity import store_identity
-from whizbang.subscriptions.leases import LeaseHolder
+from whizbang.subscriptions.pool import RunnerPool
 from whizbang.subscriptions.registered import all_definitions, log_readers
-from whizbang.subscriptions.runner import StaleLease, StoreReplaced, SubscriptionRunner
+from whizbang.subscriptions.runner import Misplaced, StaleLease, SubscriptionRunner
 from whizbang.subscriptions.start import ensure_rows
 
 logger = logging.getLogger(__name__)
@@ -27,19 +27,20 @@ _PUBLISH_SECONDS = 0.5
 
 
 class Engine:
-    """Follows one log and feeds the subscriptions whose leases this worker holds."""
+    """Follows one log and feeds the partitions whose leases this worker holds."""
 
     def __init__(self, store: EventStore, owner: str) -> None:
         self.store = store
-        self._owner = owner
-        self._leases: dict[str, LeaseHolder] = {}
         definitions = log_readers(store)
         ensure_rows(all_definitions(store))
         store_identity(store)
         decoder = SharedDecoder(store)
         for definition in definitions:
             definition.decode = decoder.decode
-        self._runners = [SubscriptionRunner(d) for d in definitions]
+        self._pools = [
+            RunnerPool([d for d in definitions if d.using == using], owner, using=using)
+            for using in sorted({definition.using for definition in definitions})
+        ]
         self._start = store.driver.settled_head()
         self._tail = store.driver.tail(after=self._start)
         self._buffer: deque[StoredRow] = deque()
@@ -48,25 +49,29 @@ class Engine:
         self._published: tuple[int, float] = (-1, 0.0)
 
     def run_once(self) -> int:
-        """Read what is new and apply one batch to each subscription; gives the number applied."""
+        """Read what is new and apply one batch to each partition; gives the number applied."""
         self._read()
-        done = 0
-        must_refresh = time.monotonic() - self._refreshed_at > _REFRESH_SECONDS
-        for runner in self._runners:
-            done += self._run_guarded(runner, must_refresh)
-        if must_refresh:
+        is_due = time.monotonic() - self._refreshed_at > _REFRESH_SECONDS
+        done = sum(self._run_pool(pool, is_due) for pool in self._pools)
+        if is_due:
             self._refreshed_at = time.monotonic()
         return done
 
     def close(self) -> None:
-        for runner in self._runners:
-            if runner.epoch >= 0:
-                try:
-                    runner.settle()
-                except StaleLease:
-                    logger.info("Lease lost subscription=%s", runner.definition.name)
-        for holder in self._leases.values():
-            holder.release_all()
+        for pool in self._pools:
+            pool.close()
+
+    @property
+    def runners(self) -> list[SubscriptionRunner]:
+        """Of all partitions that it knows of, whoever runs them."""
+        return [runner for pool in self._pools for runner in pool]
+
+    def _run_pool(self, pool: RunnerPool, is_due: bool) -> int:
+        # A worker that runs nothing has nothing better to do than to look for what became free.
+        must_refresh = is_due or pool.is_idle
+        if must_refresh:
+            pool.refresh()
+        return sum(self._run_guarded(pool, runner, must_refresh) for runner in list(pool))
 
     def _read(self) -> None:
         rows = self._tail.read(limit=settings.BATCH_SIZE)
@@ -88,30 +93,22 @@ class Engine:
         )
         self._published = (mark, now)
 
-    def _run_guarded(self, runner: SubscriptionRunner, must_refresh: bool) -> int:
+    def _run_guarded(self, pool: RunnerPool, runner: SubscriptionRunner, must_refresh: bool) -> int:
         try:
-            return self._run(runner, must_refresh)
+            return self._run(pool, runner, must_refresh)
         except StaleLease as exc:
             logger.info("Subscription left to another worker reason=%s", exc)
-            runner.epoch = -1
-        except StoreReplaced as exc:
+            runner.give_up()
+        except Misplaced as exc:
             runner.stop_with(str(exc))
         except ConcurrencyError as exc:
             logger.info("Subscription batch will be tried again reason=%s", exc)
         return 0
 
-    def _run(self, runner: SubscriptionRunner, must_refresh: bool) -> int:
-        epoch = self._holder(runner.definition.using).epoch_of(runner.definition.name)
-        if epoch is None:
-            runner.epoch = -1
+    def _run(self, pool: RunnerPool, runner: SubscriptionRunner, must_refresh: bool) -> int:
+        if not pool.holds(runner) or not runner.is_active:
             return 0
-        if epoch != runner.epoch:
-            runner.take_over(epoch)
-        elif must_refresh:
-            runner.refresh()
-        if not runner.is_active:
-            return 0
-        done = runner.retry_parked() if must_refresh or epoch != runner.epoch else 0
+        done = runner.retry_parked() if must_refresh else 0
         return done + self._feed(runner)
 
     def _feed(self, runner: SubscriptionRunner) -> int:
@@ -128,12 +125,6 @@ class Engine:
         return runner.run(rows, upto)
 
     def is_behind(self) -> bool:
-        """Does any subscription that this worker runs stand before the mark?"""
+        """Does any partition that this worker runs stand before the mark?"""
         mark = self._tail.mark
-        return any(r.is_active and r.epoch >= 0 and r.position < mark for r in self._runners)
-
-    def _holder(self, using: str) -> LeaseHolder:
-        holder = self._leases.get(using)
-        if holder is None:
-            holder = self._leases[using] = LeaseHolder(self._owner, using=using)
-        return holder
+        return any(r.is_active and r.epoch >= 0 and r.position < mark for r in self.runners)

@@ -44,18 +44,21 @@ class LeaseHolder:
         self._held[name] = (epoch, time.monotonic() + settings.LEASE_SECONDS / 3)
         return epoch
 
-    def release_all(self) -> None:
-        """Give everything back, so that another worker need not wait for the expiry."""
-        for name, (epoch, _) in self._held.items():
-            self._rows(name).filter(owner=self.owner, epoch=epoch).update(owner="", expires_at=None)
-        self._held.clear()
+    def holds(self, name: str) -> bool:
+        """Has it been taken and not been lost, as far as this worker knows?"""
+        return name in self._held
 
     def release(self, name: str) -> None:
-        """Give one back; nothing happens where it is not held."""
+        """Give one back, so that another worker need not wait for the expiry."""
         held = self._held.pop(name, None)
         if held is not None:
-            rows = self._rows(name).filter(owner=self.owner, epoch=held[0])
-            rows.update(owner="", expires_at=None)
+            mine = self._rows(name).filter(owner=self.owner, epoch=held[0])
+            mine.update(owner="", expires_at=None)
+
+    def release_all(self) -> None:
+        """Give everything back."""
+        for name in list(self._held):
+            self.release(name)
 
     def _renew(self, name: str, epoch: int) -> int | None:
         changed = (

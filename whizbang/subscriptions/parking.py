@@ -6,9 +6,9 @@ from typing import Protocol
 
 from django.db.models import F
 
-from whizbang.drivers.stores.base import StoredRow
 from whizbang.messages.text import error_text, traceback_text
 from whizbang.models import ParkedStream
+from whizbang.subscriptions.partitioning import WHOLE, SliceRange
 
 
 def parked_streams(subscription: str, *, using: str) -> set[str]:
@@ -29,10 +29,25 @@ class Place(Protocol):
     def type(self) -> str: ...
 
 
-def park(subscription: str, row: Place, error: Exception, *, using: str) -> None:
-    """Set a stream aside from this event on; the subscription goes on with the others."""
+def park(
+    subscription: str,
+    row: Place,
+    error: Exception,
+    *,
+    using: str,
+    key: str | None = None,
+    slices: SliceRange = WHOLE,
+) -> None:
+    """Set a stream aside from this event on; the subscription goes on with the others.
+
+    With `key`, a key's name, that key and not the stream. `slices`: of the keys that it concerns.
+    """
     ParkedStream.objects.using(using).create(
         subscription=subscription,
+        unit=ParkedStream.Unit.STREAM if key is None else ParkedStream.Unit.KEY,
+        key=key or "",
+        first_slice=slices.first,
+        end_slice=slices.end,
         stream=row.stream,
         position=row.position,
         version=row.version,
@@ -41,9 +56,10 @@ def park(subscription: str, row: Place, error: Exception, *, using: str) -> None
     )
 
 
-def park_again(parked: ParkedStream, row: StoredRow, error: Exception, *, using: str) -> None:
-    """A retry failed: keep the stream set aside, at the event that fails now."""
+def park_again(parked: ParkedStream, row: Place, error: Exception, *, using: str) -> None:
+    """A retry failed: keep it set aside, at the event that fails now."""
     ParkedStream.objects.using(using).filter(pk=parked.pk).update(
+        stream=row.stream,
         position=row.position,
         version=row.version,
         type=row.type,

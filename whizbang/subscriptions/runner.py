@@ -1,21 +1,25 @@
-"""Runs one subscription: batches, checkpoint, parking."""
+"""Runs one partition of a subscription: batches, checkpoint, parking."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
 
 from whizbang.drivers.errors import is_lost, is_passing
-from whizbang.drivers.stores.base import LogFilter, StoredRow
+from whizbang.drivers.stores.base import StoredRow
 from whizbang.exceptions import ConcurrencyError, WhizbangError
-from whizbang.models import ParkedStream, Subscription
+from whizbang.models import ParkedStream, Partition, Subscription
+from whizbang.subscriptions.applying import Applier, StreamApplier
+from whizbang.subscriptions.applying_keys import KeyApplier
 from whizbang.subscriptions.definition import SubscriptionDefinition
 from whizbang.subscriptions.identity import store_identity
-from whizbang.subscriptions.parking import park, park_again, parked_streams
+from whizbang.subscriptions.partitioning import BY_KEY, WHOLE, SliceRange, lease_name
 
 logger = logging.getLogger(__name__)
 _IDLE_CHECKPOINT_SECONDS = 1.0
@@ -27,44 +31,77 @@ class StaleLease(WhizbangError):
     """Another worker has taken the subscription over; nothing was written."""
 
 
-class StoreReplaced(WhizbangError):
+class Misplaced(WhizbangError):
+    """A checkpoint means something else than the code would take it for; nothing may be applied."""
+
+
+class StoreReplaced(Misplaced):
     """The log is not the one that a checkpoint counts in."""
 
 
-class SubscriptionRunner:
-    """Applies events to one subscription under a lease epoch. Not shared between threads."""
+class SplitOtherwise(Misplaced):
+    """Partitions stand apart that are split by something else than the code declares."""
 
-    def __init__(self, definition: SubscriptionDefinition) -> None:
+
+class SubscriptionRunner:
+    """Applies events to one partition, fenced by an epoch. Not shared between threads."""
+
+    def __init__(self, definition: SubscriptionDefinition, slices: SliceRange = WHOLE) -> None:
         self.definition = definition
+        self.slices = slices
+        self.lease = lease_name(definition.name, slices)
+        self.lease_epoch = -1  # under which it was taken over
         self.position = 0
-        self.epoch = -1
+        self.epoch = -1  # of the checkpoint, while this runner is the one that may move it
         self.is_active = False
+        self._applier = self._make_applier()
         self._moved_at = 0.0
         self._failing_position = -1
         self._failures = 0
         self._stored_position = -1
+        self._error = ""
 
-    def take_over(self, epoch: int) -> None:
-        """Fence older workers off the checkpoint and read where it stands."""
-        rows = self._rows()
-        rows.update(epoch=epoch)
-        row = rows.get()
-        self._check_store(row)
-        self.epoch = epoch
+    def _make_applier(self) -> Applier:
+        by_key = self.definition.partition_by == BY_KEY
+        return (KeyApplier if by_key else StreamApplier)(self.definition, self.slices)
+
+    def take_over(self, lease_epoch: int) -> None:
+        """Fence older workers off the checkpoint and read where it stands.
+
+        Raises `StaleLease` where the partitions are others by now, and `Misplaced`.
+        """
+        self.lease_epoch = lease_epoch
+        with transaction.atomic(using=self.definition.using):
+            self._rows().update(epoch=F("epoch") + 1)
+            row, state = self._rows().first(), self._states().first()
+        if row is None or state is None or row.end_slice != self.slices.end:
+            raise StaleLease(f"{self} was split, merged or deleted.")
+        self._check_store(state, row)
+        self._check_partitioning(row)
+        self.stand_at(row)
+        self.is_active = state.status == Subscription.Status.ACTIVE
+
+    def stand_at(self, row: Partition) -> None:
+        """Go on from a checkpoint, as the one who may move it."""
+        self.epoch = row.epoch
         self.position = self._stored_position = row.position
-        self.is_active = row.status == Subscription.Status.ACTIVE
+        self._error = ""
 
-    def _check_store(self, row: Subscription) -> None:
+    def give_up(self) -> None:
+        """Leave the checkpoint to others."""
+        self.epoch = self.lease_epoch = -1
+
+    def _check_store(self, state: Subscription, row: Partition) -> None:
         """Positions of another store mean nothing in this one."""
         identity = store_identity(self.definition.store)
-        if row.store_id != identity.store_id:
+        if state.store_id != identity.store_id:
             raise StoreReplaced(
-                f"Subscription {row.name!r} stands at position {row.position} of another store (it was "
+                f"Subscription {state.name!r} stands at position {row.position} of another store (it was "
                 "restored or replaced): rebuild it, or delete its row to begin anew."
             )
         if row.position and not self._has_event_from(row.position):
             raise StoreReplaced(
-                f"Subscription {row.name!r} stands at position {row.position}, beyond the end of the log "
+                f"Subscription {state.name!r} stands at position {row.position}, beyond the end of the log "
                 "(an older backup was restored?): rebuild it, or delete its row to begin anew."
             )
 
@@ -73,26 +110,34 @@ class SubscriptionRunner:
         rows = driver.read_log(after=position - 1, until=_NO_END, limit=1)
         return next(iter(rows), None) is not None
 
-    def refresh(self) -> None:
-        """Read the state again: an operator may have paused it, a rebuild may have moved it."""
-        row = self._rows().get()
+    def _check_partitioning(self, row: Partition) -> None:
+        problem = split_problem(self.definition, row) or parking_problem(self.definition)
+        if problem:
+            raise SplitOtherwise(problem)
+
+    def refresh(self, state: Subscription, row: Partition) -> None:
+        """See how it stands: an operator may have paused it, a rebuild may have moved it."""
         if row.epoch != self.epoch:
-            raise StaleLease(f"Subscription {self.definition.name!r} was taken over.")
+            raise StaleLease(f"{self} was taken over.")
         if row.position != self._stored_position:
             self.position = self._stored_position = row.position
-        self.is_active = row.status == Subscription.Status.ACTIVE
+        self.is_active = state.status == Subscription.Status.ACTIVE
 
     def stop_with(self, error: str) -> None:
         """Stand still with an error that status shows, until an operator decides."""
-        self._rows().update(error=error)
         self.is_active = False
-        logger.error("Subscription stopped error=%s", error)
+        if error != self._error:
+            self._error = error
+            self._states().update(error=error)
+            logger.error("Subscription stopped error=%s", error)
 
     def run(self, rows: Sequence[StoredRow], upto: int) -> int:
         """Apply the wanted ones among `rows` and move the checkpoint to `upto`; gives their number."""
-        names = self.definition.type_names
+        applier = self._applier
         wanted = [
-            r for r in rows if r.position > self.position and (names is None or r.type in names)
+            row
+            for row in rows
+            if row.position > self.position and applier.is_wanted(row) and applier.is_mine(row)
         ]
         if not wanted:
             self._move_idle(upto)
@@ -114,39 +159,33 @@ class SubscriptionRunner:
         return len(wanted)
 
     def retry_parked(self) -> int:
-        """Apply the events of parked streams that somebody asked to retry, in order."""
-        using = self.definition.using
-        requested = ParkedStream.objects.using(using).filter(
+        """Apply the events that are parked and that somebody asked to retry, in order."""
+        requested = ParkedStream.objects.using(self.definition.using).filter(
             subscription=self.definition.name, is_retry_requested=True
         )
-        return sum(self._retry(parked) for parked in requested)
+        return sum(self._retry(parked) for parked in requested if self._applier.owns(parked))
 
     def _apply(self, wanted: Sequence[StoredRow], upto: int) -> None:
-        using = self.definition.using
-        with transaction.atomic(using=using):
+        with transaction.atomic(using=self.definition.using):
             self._move(upto)
-            parked = parked_streams(self.definition.name, using=using)
-            self.definition.deliver([r for r in wanted if r.stream not in parked])
+            self._applier.apply(wanted)
 
     def _apply_one_by_one(self, wanted: Sequence[StoredRow], upto: int) -> None:
-        using = self.definition.using
-        with transaction.atomic(using=using):
+        with transaction.atomic(using=self.definition.using):
             self._move(upto)
-            parked = parked_streams(self.definition.name, using=using)
-            for row in wanted:
-                if row.stream in parked:
-                    continue
-                error = self._try(row)
-                if error is not None:
-                    park(self.definition.name, row, error, using=using)
-                    parked.add(row.stream)
+            self._applier.apply_one_by_one(wanted, self._try)
 
-    def _try(self, row: StoredRow) -> Exception | None:
-        """Apply one event under a savepoint; gives the error that parks its stream."""
+    def _retry(self, parked: ParkedStream) -> int:
+        with transaction.atomic(using=self.definition.using):
+            self._move(self._stored_position)
+            return self._applier.retry(parked, self._stored_position, self._try)
+
+    def _try(self, row: StoredRow, action: Callable[[], Any]) -> Exception | None:
+        """Do something for one event under a savepoint; gives the error that parks it."""
         using = self.definition.using
         try:
             with transaction.atomic(using=using):
-                self.definition.deliver([row])
+                action()
         except StaleLease:
             raise
         except Exception as exc:
@@ -171,37 +210,14 @@ class SubscriptionRunner:
         self._failures += 1
         return self._failures > _MOST_PASSING_FAILURES
 
-    def _retry(self, parked: ParkedStream) -> int:
-        using = self.definition.using
-        store = self.definition.store
-        applied = 0
-        with transaction.atomic(using=using):
-            self._move(self._stored_position)
-            rows = store.driver.read_stream(parked.stream, after=parked.version - 1)
-            names = self.definition.type_names
-            for row in rows:
-                if row.position > self._stored_position:
-                    break
-                if names is not None and row.type not in names:
-                    continue
-                error = self._try(row)
-                if error is not None:
-                    park_again(parked, row, error, using=using)
-                    return applied
-                applied += 1
-            ParkedStream.objects.using(using).filter(pk=parked.pk).delete()
-        return applied
-
     def _move(self, upto: int) -> None:
         changed = (
             self._rows()
             .filter(position=self._stored_position, epoch=self.epoch)
-            .update(position=upto)
+            .update(position=upto, updated_at=Now())
         )
         if not changed:
-            raise StaleLease(
-                f"Subscription {self.definition.name!r} was moved by another worker or operator."
-            )
+            raise StaleLease(f"{self} was moved by another worker or operator.")
 
     def _move_idle(self, upto: int) -> None:
         """Nothing to apply: the checkpoint need not move more than once a second."""
@@ -219,13 +235,45 @@ class SubscriptionRunner:
             self._stored_position = self.position
 
     def read_alone(self, *, until: int, limit: int) -> list[StoredRow]:
-        """The next wanted rows straight from the store, for a subscription that lags behind."""
-        names = self.definition.type_names
-        wanted = LogFilter(types=None if names is None else sorted(names))
+        """The next wanted rows straight from the store, for a partition that lags behind."""
         rows = self.definition.store.driver.read_log(
-            after=self.position, until=until, limit=limit, filter=wanted
+            after=self.position,
+            until=until,
+            limit=limit,
+            filter=self.definition.wanted(self.slices),
         )
         return list(rows)
 
     def _rows(self) -> Any:
+        rows = Partition.objects.using(self.definition.using)
+        return rows.filter(subscription=self.definition.name, first_slice=self.slices.first)
+
+    def _states(self) -> Any:
         return Subscription.objects.using(self.definition.using).filter(name=self.definition.name)
+
+    def __str__(self) -> str:
+        return f"Subscription {self.lease!r}"
+
+
+def split_problem(definition: SubscriptionDefinition, row: Partition) -> str:
+    """Why a partition cannot be run as it is declared; empty where it can."""
+    is_whole = (row.first_slice, row.end_slice) == (WHOLE.first, WHOLE.end)
+    if is_whole or row.split_by == definition.partition_by:
+        return ""
+    return (
+        f"Subscription {definition.name!r} is split by {row.split_by}, and its code says partition_by = "
+        f"{definition.partition_by!r}: merge its partitions with the code that split them, or rebuild it."
+    )
+
+
+def parking_problem(definition: SubscriptionDefinition) -> str:
+    """Why what is parked cannot be retried as the subscription is declared; empty where it can."""
+    if definition.partition_by == BY_KEY:
+        return ""
+    rows = ParkedStream.objects.using(definition.using).filter(subscription=definition.name)
+    if not rows.exclude(unit="stream", first_slice=WHOLE.first, end_slice=WHOLE.end).exists():
+        return ""
+    return (
+        f"Subscription {definition.name!r} has keys parked, and its code does not say partition_by = "
+        f"{BY_KEY!r} any more: retry them with the code that parked them, or rebuild it."
+    )

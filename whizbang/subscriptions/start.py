@@ -11,7 +11,7 @@ from django.db import transaction
 
 from whizbang.drivers.stores.base import LogFilter
 from whizbang.exceptions import WhizbangError
-from whizbang.models import StoredEvent, Subscription
+from whizbang.models import Partition, StoredEvent, Subscription
 from whizbang.projections.declaration import BEGINNING, LIVE
 from whizbang.store.event_store import EventStore, as_instant
 from whizbang.subscriptions.definition import SubscriptionDefinition
@@ -28,7 +28,7 @@ def ensure_rows(definitions: Iterable[SubscriptionDefinition]) -> None:
     for definition in definitions:
         rows = Subscription.objects.using(definition.using).filter(name=definition.name)
         known = rows.values_list("fingerprint", flat=True).first()
-        if known is None:
+        if known is None or not _partitions(definition).exists():
             _make_row(definition)
         elif not known and definition.fingerprint:
             # A row from before fingerprints were noted: its model is taken to be today's.
@@ -41,19 +41,24 @@ def _make_row(definition: SubscriptionDefinition) -> None:
     start = start_position(store, definition.backfill_from)
     logger.info("New subscription name=%s starts_after=%s", definition.name, start)
     with transaction.atomic(using=definition.using):
-        Subscription.objects.using(definition.using).bulk_create(
-            [
-                Subscription(
-                    name=definition.name,
-                    kind=definition.kind,
-                    position=start,
-                    store_id=identity.store_id,
-                    version=_first_version(definition),
-                    fingerprint=definition.fingerprint,
-                )
-            ],
-            ignore_conflicts=True,
+        _, is_new = Subscription.objects.using(definition.using).get_or_create(
+            name=definition.name,
+            defaults={
+                "kind": definition.kind,
+                "store_id": identity.store_id,
+                "version": _first_version(definition),
+                "fingerprint": definition.fingerprint,
+            },
         )
+        if is_new:
+            _partitions(definition).delete()  # of a row that somebody deleted to begin anew
+        Partition.objects.using(definition.using).bulk_create(
+            [Partition(subscription=definition.name, position=start)], ignore_conflicts=True
+        )
+
+
+def _partitions(definition: SubscriptionDefinition) -> Any:
+    return Partition.objects.using(definition.using).filter(subscription=definition.name)
 
 
 def _first_version(definition: SubscriptionDefinition) -> int:

@@ -16,11 +16,12 @@ class RetryVerb(Verb):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("subscription")
-        parser.add_argument("--stream")
+        parser.add_argument("--stream", help="What is parked at an event of this stream only.")
+        parser.add_argument("--key", help="This key only, where it is partitioned by key.")
 
     def run(self, command: BaseCommand, options: Options) -> None:
-        count = retry_parked(options["subscription"], stream=options["stream"])
-        command.stdout.write(f"{count} parked streams will be tried again.")
+        count = retry_parked(options["subscription"], stream=options["stream"], key=options["key"])
+        command.stdout.write(f"{count} parked streams or keys will be tried again.")
 
 
 class SkipVerb(Verb):
@@ -29,7 +30,8 @@ class SkipVerb(Verb):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("subscription")
-        parser.add_argument("stream")
+        parser.add_argument("stream", nargs="?")
+        parser.add_argument("--key", help="Instead of a stream, where it is partitioned by key.")
         parser.add_argument("--reason", required=True)
 
     def run(self, command: BaseCommand, options: Options) -> None:
@@ -37,6 +39,7 @@ class SkipVerb(Verb):
             skipped = skip_parked(
                 options["subscription"],
                 stream=options["stream"],
+                key=options["key"],
                 reason=options["reason"],
                 skipped_by="command line",
             )

@@ -8,6 +8,7 @@ from whizbang.management.verbs.dead_letters import DeadLettersVerb, RedriveVerb
 from whizbang.management.verbs.edits import EditVerb
 from whizbang.management.verbs.heal import HealVerb
 from whizbang.management.verbs.parked import RetryVerb, SkipVerb
+from whizbang.management.verbs.partitions import PartitionsVerb
 from whizbang.management.verbs.rebuild import RebuildsVerb, RebuildVerb
 from whizbang.management.verbs.status import StatusVerb
 from whizbang.management.verbs.streams import StreamsVerb
@@ -31,6 +32,7 @@ VERBS: tuple[Verb, ...] = (
     EditVerb(),
     PauseVerb(),
     ResumeVerb(),
+    PartitionsVerb(),
     RedriveVerb(),
     DeadLettersVerb(),
     ScheduleVerb(),

@@ -52,8 +52,10 @@ def _print_status(command: BaseCommand, found: dict[str, Any], rates: dict[str, 
     for item in found["subscriptions"]:
         notes = " needs rebuild" if item["needs_rebuild"] else ""
         notes += f" parked {item['parked']}" if item["parked"] else ""
-        line = f"  {item['name']:50} {item['status']:8} {_lag_of(item)}{notes}"
+        line = f"  {item['name']:50} {item['status']:8} {lag_of(item)}{notes}"
         command.stdout.write(line + _rate_of(rates.get(item["name"])))
+        if len(item["partitions"]) > 1:
+            _print_partitions(command, item)
         _print_troubles(command, item)
     command.stdout.write(f"inbox {found['inbox'] or 'empty'}")
     command.stdout.write(f"outbox {found['outbox']['unsent']} unsent")
@@ -63,6 +65,12 @@ def _print_status(command: BaseCommand, found: dict[str, Any], rates: dict[str, 
         names = ", ".join(found["unknown_types"])
         text = f"types in the log that no app defines: {names}"
         command.stdout.write(command.style.WARNING(text))
+
+
+def _print_partitions(command: BaseCommand, item: dict[str, Any]) -> None:
+    for part in item["partitions"]:
+        slices = f"{part['first_slice']}-{part['end_slice']}"
+        command.stdout.write(f"    {item['partition_by']} {slices:10} {lag_of(part)}")
 
 
 def _print_troubles(command: BaseCommand, item: dict[str, Any]) -> None:
@@ -84,10 +92,11 @@ def _interval(text: str) -> float:
     return seconds
 
 
-def _lag_of(item: dict[str, Any]) -> str:
-    if item["kind"] == "inline":
+def lag_of(item: dict[str, Any]) -> str:
+    """Of a subscription or a partition, in words."""
+    if item.get("kind") == "inline":
         return "inline"
-    if item["status"] == "new":
+    if item["lag_events"] is None:
         return "no row yet"
     late = f" ({item['lag_seconds']:.1f} s)" if item["lag_seconds"] else ""
     owner = f" by {item['owner']}" if item["owner"] else " by nobody"

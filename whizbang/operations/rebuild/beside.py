@@ -159,13 +159,14 @@ class Beside:
         catch_up(runner, until=live.store.head())
         before = runner.position
         with transaction.atomic(using=self._using):
-            hold_still(live)
+            position = hold_still(live)
             if live.kind == "inline":
                 live.store.driver.hold_appends()
             head = live.store.head()
             done = catch_up(runner, until=head)
             self._shadow.publish()
-            take_place(live, NEW, keep_as=KEPT if self._shadow.keeps_old else None)
+            keep_as = KEPT if self._shadow.keeps_old else None
+            take_place(live, NEW, position=position, keep_as=keep_as)
             forget_shares(self._run, using=self._using)
             self._run.events += done
             if self._using == live.store.using:

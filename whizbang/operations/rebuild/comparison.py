@@ -7,12 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Min
 
 from whizbang.drivers.sessions import see_one_moment
 from whizbang.drivers.shadows import Shadow
-from whizbang.models import Subscription
+from whizbang.models import Partition
 from whizbang.operations.rebuild.catching_up import NO_END, catch_up
-from whizbang.operations.rebuild.twin import TwinSubscription
+from whizbang.operations.rebuild.twin import NEW, TwinSubscription, twin_position
 from whizbang.operations.rebuild.watch import Watch
 from whizbang.projections.subscription import ProjectionSubscription
 from whizbang.subscriptions.runner import SubscriptionRunner
@@ -29,7 +30,7 @@ def compare(
     `live_position` and `new_position` tell where each stood; they differ only where the live projection
     stands still or lags behind the new rows.
     """
-    _wait_for_live(live, twin, watch)
+    _wait_for_live(live, watch)
     runner = SubscriptionRunner(twin)
     with transaction.atomic(using=live.using):
         see_one_moment(live.using)
@@ -45,15 +46,16 @@ def compare(
     return {**found, "live_position": live_position, "new_position": position}
 
 
-def _wait_for_live(live: ProjectionSubscription, twin: TwinSubscription, watch: Watch) -> None:
+def _wait_for_live(live: ProjectionSubscription, watch: Watch) -> None:
     """The live rows may be a moment behind those that were folded up to the head."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    wanted = Subscription.objects.using(live.using).get(name=twin.name).position
+    wanted = twin_position(live, NEW)
     while live.kind != "inline" and _position_of(live) < wanted and time.monotonic() < deadline:
         watch.check()
         time.sleep(0.02)
 
 
 def _position_of(live: ProjectionSubscription) -> int:
-    rows = Subscription.objects.using(live.using).filter(name=live.name)
-    return rows.values_list("position", flat=True).get()
+    """Of the partition that is furthest behind."""
+    rows = Partition.objects.using(live.using).filter(subscription=live.name)
+    return int(rows.aggregate(lowest=Min("position"))["lowest"])

@@ -18,9 +18,8 @@ from whizbang.operations.rebuild.reading import History, Poisoned, note_poison
 from whizbang.operations.rebuild.watch import Watch
 from whizbang.projections.subscription import ProjectionSubscription
 from whizbang.store.event_store import Recorded
-from whizbang.subscriptions.checkpoint import hold_still
+from whizbang.subscriptions.checkpoint import hold_still, move_all, park_everywhere
 from whizbang.subscriptions.identity import store_identity
-from whizbang.subscriptions.parking import park
 
 logger = logging.getLogger(__name__)
 _MOST_CONFLICTS = 5  # that end a rebuild's transaction before it counts as failed
@@ -114,9 +113,9 @@ class Refilling:
         using = definition.using
         ParkedStream.objects.using(using).filter(subscription=definition.name).delete()
         for event, error in self._poisoned.values():
-            park(definition.name, event, error, using=using)
+            park_everywhere(definition, event, error)
+        move_all(definition, self.head)
         Subscription.objects.using(using).filter(name=definition.name).update(
-            position=self.head,
             version=definition.version,
             fingerprint=definition.fingerprint,
             # The rows follow from this store now, whatever log they came from before.

@@ -6,12 +6,13 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
 
-from whizbang.drivers.stores.base import LogFilter, RawRow, StoredRow
+from whizbang.drivers.stores.base import RawRow, StoredRow
 from whizbang.exceptions import DecodeError, UnknownMessageType
 from whizbang.projections.failing import FailingEvent, failing_event, mark_failing
 from whizbang.projections.subscription import ProjectionSubscription
 from whizbang.store.event_store import Recorded
 from whizbang.subscriptions.edits import apply_edits, has_any_edit
+from whizbang.subscriptions.partitioning import WHOLE, SliceRange
 
 Poisoned = dict[str, tuple[FailingEvent, Exception]]  # by stream: the event that failed first
 Report = Callable[[int, int], None]  # how many events, and up to which position
@@ -31,14 +32,14 @@ class History:
         self.count = 0
 
     def read(
-        self, after: int, until: int, *, slices: Sequence[int] | None = None
+        self, after: int, until: int, *, part: SliceRange = WHOLE
     ) -> Generator[Recorded, None, None]:
         """Typed events of the positions after < p <= until. Whoever folds marks an error of its own.
 
         An event that is read as several may bring some that nobody wants. Close it, or read it to its end.
         """
         store = self._definition.store
-        wanted = LogFilter(types=sorted(self._definition.type_names or ()), slices=slices)
+        wanted = self._definition.wanted(part)
         pages = store.driver.read_pages(after=after, until=until, filter=wanted)
         with closing(pages):
             try:

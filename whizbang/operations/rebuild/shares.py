@@ -21,19 +21,18 @@ from whizbang.operations.rebuild.watch import Watch
 from whizbang.projections.subscription import ProjectionSubscription
 from whizbang.subscriptions.leases import LeaseHolder
 from whizbang.subscriptions.parking import park
+from whizbang.subscriptions.partitioning import BY_STREAM, SliceRange, even_ranges
 
 logger = logging.getLogger(__name__)
-_SLICES = 1024
 
 
 def make_shares(run: Rebuild, *, using: str) -> None:
     """The shares of a run anew, all of them open."""
     forget_shares(run, using=using)
-    edges = [number * _SLICES // run.shares for number in range(run.shares + 1)]
     RebuildShare.objects.using(using).bulk_create(
         [
-            RebuildShare(run=run.pk, first_slice=first, end_slice=end)
-            for first, end in zip(edges, edges[1:], strict=False)
+            RebuildShare(run=run.pk, first_slice=part.first, end_slice=part.end)
+            for part in even_ranges(run.shares)
         ]
     )
 
@@ -132,8 +131,8 @@ def _fold_once(
     definition: ProjectionSubscription, share: RebuildShare, history: History, target: int
 ) -> dict[Any, Any]:
     projection, using = definition.projection, definition.using
-    is_whole = (share.first_slice, share.end_slice) == (0, _SLICES)
-    slices = None if is_whole else range(share.first_slice, share.end_slice)
-    with closing(history.read(0, target, slices=slices)) as events:
-        folded: dict[Any, Any] = projection.fold_all(events, using=using)
+    part = SliceRange(share.first_slice, share.end_slice)
+    with closing(history.read(0, target, part=part)) as events:
+        keys = None if part.is_whole or projection.partition_by == BY_STREAM else part
+        folded: dict[Any, Any] = projection.fold_all(events, using=using, slices=keys)
     return folded

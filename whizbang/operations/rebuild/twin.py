@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import F
 from django.db.models.functions import Now
 
 from whizbang.drivers.stores.base import StoredRow
-from whizbang.models import ParkedStream, Subscription
+from whizbang.models import ParkedStream, Partition, Subscription
 from whizbang.projections.subscription import ProjectionSubscription
+from whizbang.subscriptions.checkpoint import move_all
 from whizbang.subscriptions.identity import store_identity
+from whizbang.subscriptions.partitioning import KeyFilter
+from whizbang.subscriptions.splitting import cut_parked_by_partitions
 
 NEW, KEPT = "@new", "@old"
 
@@ -34,6 +36,11 @@ class TwinSubscription(ProjectionSubscription):
         if events:
             self.projection.apply_batch(events, using=self.using, table=self._table)
 
+    def deliver_keys(self, rows: Sequence[StoredRow], keys: KeyFilter) -> None:
+        events = self.read(rows)
+        if events:
+            self.projection.apply_batch(events, using=self.using, slices=keys, table=self._table)
+
 
 def twin_row(live: ProjectionSubscription, suffix: str) -> Subscription | None:
     return Subscription.objects.using(live.using).filter(name=live.name + suffix).first()
@@ -42,10 +49,10 @@ def twin_row(live: ProjectionSubscription, suffix: str) -> Subscription | None:
 def begin_twin(live: ProjectionSubscription, suffix: str, *, position: int) -> None:
     """Make the row of a twin anew, at a position of the log."""
     forget_twin(live, suffix)
+    _stand(live, suffix, position)
     Subscription.objects.using(live.using).create(
         name=live.name + suffix,
         kind="rebuild",
-        position=position,
         store_id=store_identity(live.store).store_id,
         version=live.version,
         fingerprint=live.fingerprint,
@@ -55,34 +62,47 @@ def begin_twin(live: ProjectionSubscription, suffix: str, *, position: int) -> N
 def forget_twin(live: ProjectionSubscription, suffix: str) -> None:
     name = live.name + suffix
     ParkedStream.objects.using(live.using).filter(subscription=name).delete()
+    Partition.objects.using(live.using).filter(subscription=name).delete()
     Subscription.objects.using(live.using).filter(name=name).delete()
 
 
-def take_place(live: ProjectionSubscription, suffix: str, *, keep_as: str | None) -> None:
+def twin_position(live: ProjectionSubscription, suffix: str) -> int:
+    """Up to where its rows have applied the log; it has one partition."""
+    rows = Partition.objects.using(live.using).filter(subscription=live.name + suffix)
+    return int(rows.values_list("position", flat=True).get())
+
+
+def _stand(live: ProjectionSubscription, suffix: str, position: int) -> None:
+    rows = Partition.objects.using(live.using)
+    rows.filter(subscription=live.name + suffix).delete()
+    rows.create(subscription=live.name + suffix, position=position)
+
+
+def take_place(
+    live: ProjectionSubscription, suffix: str, *, position: int, keep_as: str | None
+) -> None:
     """The twin's standing becomes the live one's, whose own is kept under a suffix, or ends.
 
-    In the transaction that exchanges the tables.
+    In the transaction that exchanges the tables, and that holds the live one still at `position`.
     """
     rows = Subscription.objects.using(live.using)
     twin, old = rows.get(name=live.name + suffix), rows.get(name=live.name)
+    reached = twin_position(live, suffix)
     rows.filter(name=live.name + suffix).delete()
-    rows.filter(name=live.name).update(
-        **_standing(twin), error="", epoch=F("epoch") + 1, updated_at=Now()
-    )
+    Partition.objects.using(live.using).filter(subscription=live.name + suffix).delete()
+    rows.filter(name=live.name).update(**_standing(twin), error="", updated_at=Now())
+    move_all(live, reached)
     if keep_as is not None:
-        kept = _standing(old)
-        if live.kind == "inline":
-            kept["position"] = (
-                twin.position
-            )  # nobody moves its checkpoint: its rows are of this moment
         rows.filter(name=live.name + keep_as).delete()
-        rows.create(name=live.name + keep_as, kind="rebuild", **kept)
+        rows.create(name=live.name + keep_as, kind="rebuild", **_standing(old))
+        # Nobody moves the checkpoint of an inline one: its rows are of this moment.
+        _stand(live, keep_as, reached if live.kind == "inline" else position)
     _exchange_parked(live, suffix, keep_as)
+    cut_parked_by_partitions(live)
 
 
 def _standing(row: Subscription) -> dict[str, Any]:
     return {
-        "position": row.position,
         "version": row.version,
         "fingerprint": row.fingerprint,
         "store_id": row.store_id,

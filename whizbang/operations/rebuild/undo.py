@@ -45,11 +45,11 @@ def _exchange(
 ) -> tuple[int, int]:
     runner.take_over(watch.epoch())
     with transaction.atomic(using=live.using):
-        hold_still(live)
+        position = hold_still(live)
         if live.kind == "inline":
             live.store.driver.hold_appends()
         head = live.store.head()
         done = catch_up(runner, until=head)
         shadow.put_back()
-        take_place(live, KEPT, keep_as=KEPT)
+        take_place(live, KEPT, position=position, keep_as=KEPT)
     return head, done

@@ -1,0 +1,87 @@
+"""Who of several workers is to run which partition.
+
+Every worker decides for itself from the same rows, and the leases settle it where two disagree. A partition
+moves only where that makes the shares of two workers more alike: first those of its subscription, then those
+of all. So it comes to an end, and a worker that comes or goes moves no more than it must.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import NamedTuple
+
+
+class Slot(NamedTuple):
+    """A partition that needs a worker."""
+
+    lease: str
+    subscription: str
+
+
+class Shares:
+    """How many partitions each worker has, of each subscription and of all."""
+
+    def __init__(self, crew: Set[str], slots: Iterable[Slot], owners: Mapping[str, str]) -> None:
+        self._crew = sorted(crew)
+        self._of: Counter[tuple[str, str]] = Counter()
+        self._all: Counter[str] = Counter()
+        for slot in slots:
+            if (owner := owners.get(slot.lease)) in crew:
+                self._add(str(owner), slot, 1)
+
+    def next_for(self, slot: Slot) -> str:
+        """The worker that has the least, who is to have one more."""
+        return min(self._crew, key=lambda name: (*self._counts(name, slot), name))
+
+    def gives_way(self, owner: str, slot: Slot, other: str) -> bool:
+        """Would the shares be more alike if the other one had it?"""
+        mine, theirs = self._counts(owner, slot), self._counts(other, slot)
+        of_subscription, of_all = mine[0] - theirs[0], mine[1] - theirs[1]
+        return of_subscription >= 2 or (of_subscription == 1 and of_all >= 2)
+
+    def give(self, slot: Slot, other: str) -> None:
+        self._add(other, slot, 1)
+
+    def take(self, slot: Slot, owner: str) -> None:
+        self._add(owner, slot, -1)
+
+    def _counts(self, owner: str, slot: Slot) -> tuple[int, int]:
+        return self._of[owner, slot.subscription], self._all[owner]
+
+    def _add(self, owner: str, slot: Slot, by: int) -> None:
+        self._of[owner, slot.subscription] += by
+        self._all[owner] += by
+
+
+def to_give_back(
+    me: str, slots: Sequence[Slot], owners: Mapping[str, str], crew: Set[str]
+) -> list[Slot]:
+    """Those of a worker's partitions that others of its crew are to have."""
+    shares = Shares(crew, slots, owners)
+    given = []
+    for slot in slots:
+        if owners.get(slot.lease) != me:
+            continue
+        other = shares.next_for(slot)
+        if other != me and shares.gives_way(me, slot, other):
+            shares.take(slot, me)
+            shares.give(slot, other)
+            given.append(slot)
+    return given
+
+
+def to_take(
+    me: str, slots: Sequence[Slot], owners: Mapping[str, str], crew: Set[str]
+) -> list[Slot]:
+    """Those of the free partitions that are a worker's to take."""
+    shares = Shares(crew, slots, owners)
+    taken = []
+    for slot in slots:
+        if slot.lease in owners:
+            continue
+        taker = shares.next_for(slot)
+        shares.give(slot, taker)
+        if taker == me:
+            taken.append(slot)
+    return taken
