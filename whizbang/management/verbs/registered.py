@@ -5,6 +5,7 @@ from __future__ import annotations
 from whizbang.management.verbs.backfill import BackfillsVerb, BackfillVerb, CancelVerb
 from whizbang.management.verbs.base import Verb
 from whizbang.management.verbs.dead_letters import DeadLettersVerb, RedriveVerb
+from whizbang.management.verbs.dry_run import DryRunVerb
 from whizbang.management.verbs.edits import EditVerb
 from whizbang.management.verbs.heal import HealVerb
 from whizbang.management.verbs.parked import RetryVerb, SkipVerb
@@ -23,6 +24,7 @@ VERBS: tuple[Verb, ...] = (
     StreamsVerb(),
     RebuildVerb(),
     RebuildsVerb(),
+    DryRunVerb(),
     BackfillVerb(),
     BackfillsVerb(),
     CancelVerb(),
