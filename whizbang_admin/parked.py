@@ -17,6 +17,7 @@ from django.utils.translation import ngettext
 from whizbang.exceptions import WhizbangError
 from whizbang.models import ParkedStream, SkippedEvent
 from whizbang.operations.parked import retry_parked
+from whizbang.operations.rebuild.twin import KEPT, NEW
 from whizbang.store.event_store import event_store
 from whizbang.subscriptions.registered import all_definitions
 from whizbang_admin.documents import show_text
@@ -70,6 +71,11 @@ class ParkedStreamAdmin(ReadOnlyAdmin):
     deferred = ("error", "traceback")
     ordering = ("-id",)
     actions = ("retry",)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Without those of tables beside the live ones, which come and go with them."""
+        rows = super().get_queryset(request)
+        return rows.exclude(subscription__endswith=NEW).exclude(subscription__endswith=KEPT)
 
     @admin.display(description=_("event that failed"))
     def event(self, row: ParkedStream) -> str:

@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from whizbang.exceptions import WhizbangError
 from whizbang.models import Partition, Rebuild, Subscription
 from whizbang.operations.rebuild import find_projection, open_rebuild, request_rebuild
+from whizbang.operations.rebuild.twin import TWIN
 from whizbang.operations.status import RebuildStatus, first_line, subscription_statuses
 from whizbang.store.event_store import event_store
 from whizbang_admin.documents import show_text
@@ -78,6 +79,10 @@ class SubscriptionAdmin(ReadOnlyAdmin):
         "problem",
     )
     readonly_fields = ("partitions", "problem")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Without the tables beside live ones: rebuilds tell of them."""
+        return super().get_queryset(request).exclude(kind=TWIN)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return StatusChangeList

@@ -20,7 +20,14 @@ from tests.shop.models import CustomerTotal
 from tests.shop.projections import OrderSummaries
 from whizbang import Context, subscribes
 from whizbang.exceptions import WhizbangError
-from whizbang.models import Backfill, Lease, ParkedStream, Rebuild, SkippedEvent, Subscription
+from whizbang.models import (
+    Backfill,
+    Lease,
+    ParkedStream,
+    Partition,
+    Rebuild,
+    SkippedEvent,
+)
 from whizbang.operations import backfilling
 from whizbang.operations.backfill import (
     backfills,
@@ -45,7 +52,7 @@ def begin_live() -> None:
     """The projection began behind all that is recorded, as with backfill_from = LIVE."""
     store = whizbang.event_store()
     ensure_rows(all_definitions(store))
-    Subscription.objects.filter(name=NAME).update(position=store.head())
+    Partition.objects.filter(subscription=NAME).update(position=store.head())
 
 
 @pytest.fixture
@@ -118,7 +125,7 @@ def test_subscriber_hears_the_past_when_it_is_forced(isolated_registry: None, dr
     note(1, 2)
     drain()
     name = next(d.name for d in all_definitions(whizbang.event_store()) if d.name.endswith(".hear"))
-    Subscription.objects.filter(name=name).update(position=whizbang.event_store().head())
+    Partition.objects.filter(subscription=name).update(position=whizbang.event_store().head())
     heard.clear()
     with pytest.raises(WhizbangError, match="calls it again"):
         request_backfill(name, ALL)

@@ -131,15 +131,15 @@ def test_event_of_others_that_cannot_be_read_is_refused_unless_it_is_parked(
     note("a")
     note("a", order_id="2")
     drain()
-    keys_of = OrderSummaries.keys_of
+    keyed = OrderSummaries.keyed
 
     def refuse_order_2(self: Any, events: Any) -> Any:
         events = list(events)
         if any(event.order_id == "2" for event, _ in events):
             raise LookupError("unreadable")
-        return keys_of(self, events)
+        return keyed(self, events)
 
-    monkeypatch.setattr(OrderSummaries, "keys_of", refuse_order_2)
+    monkeypatch.setattr(OrderSummaries, "keyed", refuse_order_2)
     with pytest.raises(HealRefused, match=r"Nobody can tell .* 'shop.Order-2'.*unreadable"):
         heal_stream(NAME, STREAM)
     ParkedStream.objects.create(

@@ -16,7 +16,7 @@ from tests.shop.messages import OrderNoted
 from tests.shop.models import OrderSummary
 from whizbang import Context, subscribes
 from whizbang.exceptions import WhizbangError
-from whizbang.models import EditedEvent, ParkedStream, Subscription
+from whizbang.models import EditedEvent, ParkedStream, Partition
 from whizbang.operations import edits
 from whizbang.operations.edits import discard_edit, edit_parked, editable_payload
 from whizbang.subscriptions.edits import apply_edits
@@ -86,7 +86,7 @@ def test_subscription_that_begins_anew_reads_the_copy(parked: None, drain: Drain
     mend()
     drain()
     OrderSummary.objects.all().delete()
-    Subscription.objects.filter(name=NAME).update(position=0)
+    Partition.objects.filter(subscription=NAME).update(position=0)
     drain()
     assert notes() == 4 and not ParkedStream.objects.exists()
 

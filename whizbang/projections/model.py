@@ -87,17 +87,11 @@ class ModelProjection(Projection):
             _fold(steps, folded, rows.blank)
         return folded
 
-    def keyed(self, events: Iterable[Recorded]) -> Iterator[tuple[Any, Metadata]]:
-    @property
-    def key(self) -> Field[Any, Any]:
-        """The field by which rows are found."""
-        return self._key
-
     def steps_of(self, events: Iterable[Recorded]) -> Iterator[Step]:
         """Which methods are called for events, and for the rows of which keys."""
         return self._route(events)
 
-    def keys_of(self, events: Iterable[Recorded]) -> Iterator[tuple[Any, Metadata]]:
+    def keyed(self, events: Iterable[Recorded]) -> Iterator[tuple[Any, Metadata]]:
         """The keys of the rows that events go to, each with the metadata of its event."""
         return ((key, meta) for key, _, _, meta in self._route(events))
 

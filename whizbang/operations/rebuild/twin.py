@@ -16,6 +16,7 @@ from whizbang.subscriptions.partitioning import KeyFilter
 from whizbang.subscriptions.splitting import cut_parked_by_partitions
 
 NEW, KEPT = "@new", "@old"
+TWIN = "rebuild"  # the kind of their subscriptions
 
 
 class TwinSubscription(ProjectionSubscription):
@@ -24,7 +25,7 @@ class TwinSubscription(ProjectionSubscription):
     def __init__(self, live: ProjectionSubscription, suffix: str, table: str) -> None:
         super().__init__(live.store, live.projection)
         self.name = live.name + suffix
-        self.kind = "rebuild"
+        self.kind = TWIN
         self._table, self._live_name = table, live.name
 
     @property
@@ -52,7 +53,7 @@ def begin_twin(live: ProjectionSubscription, suffix: str, *, position: int) -> N
     _stand(live, suffix, position)
     Subscription.objects.using(live.using).create(
         name=live.name + suffix,
-        kind="rebuild",
+        kind=TWIN,
         store_id=store_identity(live.store).store_id,
         version=live.version,
         fingerprint=live.fingerprint,
@@ -94,7 +95,7 @@ def take_place(
     move_all(live, reached)
     if keep_as is not None:
         rows.filter(name=live.name + keep_as).delete()
-        rows.create(name=live.name + keep_as, kind="rebuild", **_standing(old))
+        rows.create(name=live.name + keep_as, kind=TWIN, **_standing(old))
         # Nobody moves the checkpoint of an inline one: its rows are of this moment.
         _stand(live, keep_as, reached if live.kind == "inline" else position)
     _exchange_parked(live, suffix, keep_as)
