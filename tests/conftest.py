@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Model
 
+from tests.elasticsearch_server import elasticsearch_server
 from tests.services import REDIS_URL, SERVICES, must_answer
 
 
@@ -64,6 +66,17 @@ def django_db_setup(database_server: None, django_db_setup: None) -> None:
 def redis_url() -> str:
     """Every run shares this database: use keys that begin with `settings.RUN_ID`, and remove them."""
     return REDIS_URL
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_url() -> Iterator[str]:
+    """A server of this run's own, unless WHIZBANG_TEST_ELASTICSEARCH names one."""
+    for module in ("elasticsearch", "noida_db"):
+        if find_spec(module) is None:
+            absence = f"{module} is not installed: pip install -r requirements/test.txt"
+            pytest.fail(absence, pytrace=False) if must_answer() else pytest.skip(absence)
+    with elasticsearch_server() as url:
+        yield url
 
 
 @pytest.fixture

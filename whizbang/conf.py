@@ -40,6 +40,7 @@ class Settings:
             "default": {"BACKEND": "whizbang.drivers.brokers.in_process.InProcessBroker"}
         }
     )
+    SINKS: dict[str, Any] = field(default_factory=dict)  # where external projections write
     MAX_PAYLOAD_BYTES: int = 1024 * 1024
     MAX_RESULT_BYTES: int = 64 * 1024
     MAX_HOPS: int = 100  # messages that cause messages, before it counts as a loop
@@ -72,6 +73,7 @@ _EXPECTED_TYPES: dict[str, tuple[type, ...]] = {
     "PIPELINE": (list, tuple),
     "STORES": (dict,),
     "BROKERS": (dict,),
+    "SINKS": (dict,),
     "MAX_PAYLOAD_BYTES": (int,),
     "MAX_RESULT_BYTES": (int,),
     "MAX_HOPS": (int,),
@@ -140,7 +142,7 @@ def _find_choice_problems(key: str, value: Any) -> Iterator[SettingProblem]:
         yield SettingProblem(
             "E003", f"Unknown WORKER {value!r}.", "It must be 'process' or 'in_process'."
         )
-    elif key in ("STORES", "BROKERS"):
+    elif key in ("STORES", "BROKERS", "SINKS"):
         yield from _find_product_problems(key, value)
     elif key == "SERVICES":
         yield from _find_service_problems(value)
@@ -156,7 +158,7 @@ _PRODUCT_KEYS = {"BACKEND": str, "USING": str, "OPTIONS": dict}
 
 
 def _find_product_problems(key: str, value: Any) -> Iterator[SettingProblem]:
-    if "default" not in value:
+    if key != "SINKS" and "default" not in value:
         yield SettingProblem("E003", f"WHIZBANG[{key!r}] has no 'default'.", "Add one.")
     for alias, product in value.items():
         where = f"WHIZBANG[{key!r}][{alias!r}]"
@@ -165,12 +167,14 @@ def _find_product_problems(key: str, value: Any) -> Iterator[SettingProblem]:
                 "E003", f"{where} is a {type(product).__name__}.", "Make it a dict."
             )
             continue
-        if key == "BROKERS" and "BACKEND" not in product:
-            yield SettingProblem("E003", f"{where} has no 'BACKEND'.", "Name the broker's class.")
+        if key != "STORES" and "BACKEND" not in product:
+            kind = key[:-1].lower()
+            yield SettingProblem("E003", f"{where} has no 'BACKEND'.", f"Name the {kind}'s class.")
+        known = {n: t for n, t in _PRODUCT_KEYS.items() if n != "USING" or key != "SINKS"}
         for name, item in product.items():
-            expected = _PRODUCT_KEYS.get(str(name))
+            expected = known.get(str(name))
             if expected is None:
-                hint = f"Known: {', '.join(_PRODUCT_KEYS)}."
+                hint = f"Known: {', '.join(known)}."
                 yield SettingProblem("E002", f"{where} has the unknown key {name!r}.", hint)
             elif not isinstance(item, expected):
                 hint = f"It must be a {expected.__name__}."

@@ -171,6 +171,14 @@ class UnstorableResult(WhizbangError):
         )
 
 
+class SinkUnavailable(WhizbangError):
+    """The product behind an external projection cannot do its work now; what waits is tried again."""
+
+    def __init__(self, alias: str, reason: str) -> None:
+        self.alias, self.reason = alias, reason
+        super().__init__(f"Sink {alias!r} is not available: {reason}")
+
+
 class WrongMode(WhizbangError):
     """A verb was used where it cannot work, such as waiting inside an open transaction."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,15 @@ def drain(db: None) -> Callable[..., DrainCounts]:
     from whizbang.testing.draining import drain as run
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def _empty_memory_sinks() -> Iterator[None]:
+    """A test's documents in memory go with its database."""
+    yield
+    sinks = sys.modules.get("whizbang.drivers.sinks")
+    if sinks is not None:
+        sinks.close_all()
 
 
 @pytest.fixture
