@@ -12,6 +12,8 @@ from django.test import override_settings
 import whizbang
 from whizbang import Aggregate, Command, WhizbangError, handles, subscribes
 
+MEMORY_SINK = "whizbang.drivers.sinks.memory.MemorySink"
+
 
 class Thing:
     """No type that a message can carry."""
@@ -50,6 +52,10 @@ def test_isolation_level_that_claims_and_rebuilds_cannot_use(
         ({"STORES": {"default": {"USING": 3}}}, "E003", "str"),
         ({"BROKERS": {}}, "E003", "Add one"),
         ({"BROKERS": {"default": {}}}, "E003", "class"),
+        ({"SINKS": {"a": {}}}, "E003", "sink"),
+        ({"SINKS": {"a": {"BACKEND": "x.Y", "USING": "b"}}}, "E002", "OPTIONS"),
+        ({"SINKS": {"a": {"BACKEND": MEMORY_SINK, "OPTIONS": {"x": 1}}}}, "E007", "options"),
+        ({"SINKS": {"a": {"BACKEND": "whizbang.nothing.Sink"}}}, "E005", "dotted path"),
         ({"SERVICES": {"x": ["a"]}}, "E003", "OWNS"),
         ({"PIPELINE": []}, "E003", "stages"),
         ({"PIPELINE": [3]}, "E003", "stages"),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from whizbang.exceptions import Rejected as Rejected
     from whizbang.exceptions import RemoteQuery as RemoteQuery
     from whizbang.exceptions import ResultTooLarge as ResultTooLarge
+    from whizbang.exceptions import SinkUnavailable as SinkUnavailable
     from whizbang.exceptions import UnknownMessageType as UnknownMessageType
     from whizbang.exceptions import WaitTimeout as WaitTimeout
     from whizbang.exceptions import WhizbangError as WhizbangError
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from whizbang.projections.declaration import DELETE as DELETE
     from whizbang.projections.declaration import LIVE as LIVE
     from whizbang.projections.declaration import on as on
+    from whizbang.projections.external import ExternalProjection as ExternalProjection
     from whizbang.projections.free import Projection as Projection
     from whizbang.projections.model import ModelProjection as ModelProjection
     from whizbang.routing.registry import handles as handles
@@ -78,7 +80,7 @@ _MODULES = {
     "drivers.stores.base": "ANY NO_STREAM STREAM_EXISTS",
     "exceptions": "AggregateNotFound CommandFailed ConcurrencyError DecodeError HandlerNotFound "
     "InvalidMessage MessageIdReused MessageRejected NotAuthorized NotReady OwnershipError Rejected "
-    "RemoteQuery ResultTooLarge UnknownMessageType WaitTimeout WhizbangError WrongMode",
+    "RemoteQuery ResultTooLarge SinkUnavailable UnknownMessageType WaitTimeout WhizbangError WrongMode",
     "messages.base": "Command Constraint Event Query Value",
     "messages.becoming": "retire",
     "messages.declare": "named owned_by requires upcasts",
@@ -87,6 +89,7 @@ _MODULES = {
     "messaging.batches": "BatchReceipt",
     "messaging.receipts": "Receipt",
     "projections.declaration": "BEGINNING DELETE LIVE on",
+    "projections.external": "ExternalProjection",
     "projections.free": "Projection",
     "projections.model": "ModelProjection",
     "routing.registry": "handles subscribes",

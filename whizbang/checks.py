@@ -15,8 +15,12 @@ from django.utils.module_loading import import_string
 
 from whizbang.conf import DEFAULT_PIPELINE, find_problems, given, settings
 from whizbang.domain import aggregate
+from whizbang.drivers.sinks import make_sink
+from whizbang.drivers.sinks.masking import mask
+from whizbang.exceptions import WhizbangError
 from whizbang.messages import types
 from whizbang.projections import declaration
+from whizbang.projections.external import ExternalProjection
 from whizbang.routing.registry import registry
 from whizbang.store import snapshot_format
 
@@ -33,13 +37,28 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]
     if not problems:
         found.extend(_check_paths())
         found.extend(_check_stores())
+        if not any(message.id == "whizbang.E005" for message in found):
+            found.extend(_check_sinks())
     return found
+
+
+def _check_sinks() -> Iterator[checks.CheckMessage]:
+    for alias in settings.SINKS:
+        try:
+            make_sink(alias)
+        except (WhizbangError, TypeError, ValueError) as exc:
+            yield checks.Error(
+                f"WHIZBANG['SINKS'][{alias!r}] cannot be used: {mask(str(exc))}",
+                hint="See the options of sinks in the documentation of settings.",
+                id="whizbang.E007",
+            )
 
 
 def _check_paths() -> Iterator[checks.CheckMessage]:
     paths = [*settings.PIPELINE]
     paths += [s["BACKEND"] for s in settings.STORES.values() if s.get("BACKEND")]
     paths += [b["BACKEND"] for b in settings.BROKERS.values() if b.get("BACKEND")]
+    paths += [s["BACKEND"] for s in settings.SINKS.values()]
     for path in paths:
         try:
             import_string(path)
@@ -314,7 +333,20 @@ def check_subscriptions(app_configs: Any, **kwargs: Any) -> list[checks.CheckMes
                 )
             )
         found.extend(_check_alias(projection))
+    found.extend(_check_collections(projections))
     return found
+
+
+def _check_collections(projections: list[Any]) -> Iterator[checks.CheckMessage]:
+    external = [p for p in projections if isinstance(p, ExternalProjection)]
+    places = Counter((p.sink, p.stored_as().name) for p in external)
+    for (sink, collection), count in places.items():
+        if count > 1:
+            yield checks.Error(
+                f"{count} projections write to the collection {collection!r} of the sink {sink!r}.",
+                hint="Each folds its own documents: give one of them another `collection`.",
+                id="whizbang.E044",
+            )
 
 
 def _check_alias(projection: Any) -> Iterator[checks.CheckMessage]:

@@ -33,7 +33,8 @@ class _Parts:
 
     def __init__(self, store: EventStore, name: str, keeper: ClaimKeeper | None) -> None:
         self.inbox = InboxProcessor(store, keeper)
-        self.engine = Engine(store, name)
+        # A worker that runs turn by turn, as drain() does, waits for what it has begun.
+        self.engine = Engine(store, name, in_background=keeper is not None)
         self.relay = Relay(store, name)
         self.rebuilds = RebuildPart(store, name)
         self.backfills = BackfillPart(store, name)

@@ -18,7 +18,10 @@ _COSMETIC = frozenset(
 
 
 def fingerprint_of(projection: Any) -> str:
-    """Of a projection's model, as the code declares it; empty for one in free form."""
+    """Of a projection's model or collection, as the code declares it; empty for one in free form."""
+    own: str | None = getattr(projection, "own_fingerprint", None)
+    if own is not None:
+        return hashlib.sha256(own.encode()).hexdigest()
     model: type[Model] | None = getattr(projection, "model", None)
     if model is None:
         return ""

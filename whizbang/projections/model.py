@@ -19,6 +19,10 @@ from whizbang.projections.declaration import DELETE, By, problems
 from whizbang.projections.failing import mark_failing
 from whizbang.projections.free import Projection, Recorded
 from whizbang.subscriptions.partitioning import KeyFilter
+from whizbang.projections.declaration import DELETE, problems
+from whizbang.projections.failing import mark_failing
+from whizbang.projections.free import Projection, Recorded
+from whizbang.projections.keys import key_finder
 
 _PREFETCH_EVENTS = 1000
 Method = Callable[[Any, Any, Any], Any]
@@ -225,7 +229,7 @@ class ModelProjection(Projection):
     @cached_property
     def _routes(self) -> dict[type, list[tuple[Method, Callable[[Any, Any], Any]]]]:
         return {
-            event_type: [(getattr(self, name), _key_finder(by)) for name, by in pairs]
+            event_type: [(getattr(self, name), key_finder(by)) for name, by in pairs]
             for event_type, pairs in self.reactions.items()
         }
 

@@ -14,8 +14,12 @@ from whizbang.exceptions import ConcurrencyError
 from whizbang.models import StoreHead
 from whizbang.store.event_store import EventStore
 from whizbang.subscriptions.decoding import SharedDecoder
+from whizbang.subscriptions.definition import SubscriptionDefinition
 from whizbang.subscriptions.identity import store_identity
 from whizbang.subscriptions.pool import RunnerPool
+from whizbang.subscriptions.leases import LeaseHolder
+from whizbang.subscriptions.outside import OutsideDefinition
+from whizbang.subscriptions.outside_runner import OutsideRunner
 from whizbang.subscriptions.registered import all_definitions, log_readers
 from whizbang.subscriptions.runner import Misplaced, StaleLease, SubscriptionRunner
 from whizbang.subscriptions.start import ensure_rows
@@ -29,7 +33,8 @@ _PUBLISH_SECONDS = 0.5
 class Engine:
     """Follows one log and feeds the partitions whose leases this worker holds."""
 
-    def __init__(self, store: EventStore, owner: str) -> None:
+    def __init__(self, store: EventStore, owner: str, *, in_background: bool = False) -> None:
+        """`in_background`: what waits for other systems does not hold up run_once()."""
         self.store = store
         definitions = log_readers(store)
         ensure_rows(all_definitions(store))
@@ -41,6 +46,7 @@ class Engine:
             RunnerPool([d for d in definitions if d.using == using], owner, using=using)
             for using in sorted({definition.using for definition in definitions})
         ]
+        self._runners = [make_runner(d, in_background=in_background) for d in definitions]
         self._start = store.driver.settled_head()
         self._tail = store.driver.tail(after=self._start)
         self._buffer: deque[StoredRow] = deque()
@@ -110,6 +116,15 @@ class Engine:
             return 0
         done = runner.retry_parked() if must_refresh else 0
         return done + self._feed(runner)
+        if epoch != runner.epoch:
+            runner.take_over(epoch)
+        elif must_refresh:
+            runner.refresh()
+        if not runner.is_active:
+            return 0
+        done = runner.retry_parked() if must_refresh or epoch != runner.epoch else 0
+        going = runner.go_on()
+        return done + (self._feed(runner) if going is None else going)
 
     def _feed(self, runner: SubscriptionRunner) -> int:
         mark = self._tail.mark
@@ -128,3 +143,22 @@ class Engine:
         """Does any partition that this worker runs stand before the mark?"""
         mark = self._tail.mark
         return any(r.is_active and r.epoch >= 0 and r.position < mark for r in self.runners)
+        """Does any subscription that this worker runs stand before the mark, and does not wait for a
+        system that is down?"""
+        mark = self._tail.mark
+        return any(
+            r.is_active and r.epoch >= 0 and r.position < mark and not r.is_waiting
+            for r in self._runners
+        )
+
+    def _holder(self, using: str) -> LeaseHolder:
+        holder = self._leases.get(using)
+        if holder is None:
+            holder = self._leases[using] = LeaseHolder(self._owner, using=using)
+        return holder
+
+
+def make_runner(definition: SubscriptionDefinition, *, in_background: bool) -> SubscriptionRunner:
+    if isinstance(definition, OutsideDefinition):
+        return OutsideRunner(definition, in_background=in_background)
+    return SubscriptionRunner(definition)

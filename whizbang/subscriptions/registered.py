@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from whizbang.conf import settings
 from whizbang.projections import declaration
-from whizbang.projections.subscription import ProjectionSubscription
+from whizbang.projections.external_subscription import subscription_of
 from whizbang.routing.registry import registry
 from whizbang.store.event_store import EventStore
 from whizbang.subscriptions.catalogue import CatalogueSubscription
@@ -15,7 +15,7 @@ from whizbang.subscriptions.subscriber import SubscriberSubscription
 def all_definitions(store: EventStore) -> list[SubscriptionDefinition]:
     """Catalogue, projections and subscribers of one store, inline projections included."""
     found: list[SubscriptionDefinition] = [CatalogueSubscription(store)]
-    found.extend(ProjectionSubscription(store, p) for p in declaration.instances())
+    found.extend(subscription_of(store, p) for p in declaration.instances())
     found.extend(
         SubscriberSubscription(store, s)
         for s in registry.subscribers

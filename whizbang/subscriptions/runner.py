@@ -84,6 +84,18 @@ class SubscriptionRunner:
     def stand_at(self, row: Partition) -> None:
         """Go on from a checkpoint, as the one who may move it."""
         self.epoch = row.epoch
+    @property
+    def is_waiting(self) -> bool:
+        """Does it wait for its next attempt, because what it writes to is down?"""
+        return False
+
+    def take_over(self, epoch: int) -> None:
+        """Fence older workers off the checkpoint and read where it stands."""
+        rows = self._rows()
+        rows.update(epoch=epoch)
+        row = rows.get()
+        self._check_store(row)
+        self.epoch = epoch
         self.position = self._stored_position = row.position
         self._error = ""
 
@@ -139,6 +151,7 @@ class SubscriptionRunner:
             for row in rows
             if row.position > self.position and applier.is_wanted(row) and applier.is_mine(row)
         ]
+        wanted = self._wanted(rows)
         if not wanted:
             self._move_idle(upto)
             return 0
@@ -157,6 +170,16 @@ class SubscriptionRunner:
         self.position = self._stored_position = upto
         self._moved_at = time.monotonic()
         return len(wanted)
+
+    def go_on(self) -> int | None:
+        """Go on with what run() has begun and not ended; None when it is ready for more rows."""
+        return None
+
+    def _wanted(self, rows: Sequence[StoredRow]) -> list[StoredRow]:
+        names = self.definition.type_names
+        return [
+            r for r in rows if r.position > self.position and (names is None or r.type in names)
+        ]
 
     def retry_parked(self) -> int:
         """Apply the events that are parked and that somebody asked to retry, in order."""
