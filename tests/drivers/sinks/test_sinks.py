@@ -41,6 +41,6 @@ class TestElasticsearchSink(SinkContract):
         return ElasticsearchSink("search", options)
 
     @pytest.fixture
-    def unreachable(self) -> Sink:
+    def unreachable(self, elasticsearch_url: str) -> Sink:
         options = {"url": f"http://ada:secret@127.0.0.1:{free_port()}"}
         return ElasticsearchSink("search", options)
