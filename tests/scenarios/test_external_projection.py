@@ -22,7 +22,7 @@ from tests.projections.documents import SINK, declare, fold, held, note
 from tests.scenarios.external_worker import STEPS
 from whizbang import ExternalProjection
 from whizbang.conf import settings as settings_of_library
-from whizbang.models import Lease, Subscription
+from whizbang.models import Lease, Partition, Subscription
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Environment = dict[str, str]
@@ -63,7 +63,9 @@ def start_worker(
 
 
 def position(name: str = NAME) -> int:
-    return Subscription.objects.filter(name=name).values_list("position", flat=True).first() or 0
+    return (
+        Partition.objects.filter(subscription=name).values_list("position", flat=True).first() or 0
+    )
 
 
 def has_caught_up(name: str = NAME) -> bool:

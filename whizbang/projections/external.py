@@ -20,6 +20,7 @@ from whizbang.projections.drafts import RESERVED, Draft
 from whizbang.projections.failing import mark_failing
 from whizbang.projections.free import Projection, Recorded
 from whizbang.projections.keys import key_finder, text_key, text_keys
+from whizbang.subscriptions.partitioning import KeyFilter
 
 _COLLECTION_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _WRITTEN_AT_ONCE = 1000
@@ -124,7 +125,9 @@ class ExternalProjection(Projection):
         for key in saved:
             drafts[key].note(stream, position, is_late=is_late)
 
-    def apply_batch(self, events: Sequence[Recorded], *, using: str) -> None:
+    def apply_batch(
+        self, events: Sequence[Recorded], *, using: str, slices: KeyFilter | None = None
+    ) -> None:
         """See Projection.apply_batch(). Workers do not call it: they write outside of transactions."""
         raise WhizbangError(
             f"{self.name} writes to a sink, which knows no transactions: a worker feeds it."
@@ -169,6 +172,8 @@ class ExternalProjection(Projection):
     def own_problems(cls) -> Iterator[str]:
         if cls.delivery == "inline":
             yield "a sink takes no part in the event's transaction: leave delivery = 'async'."
+        if cls.partition_by is not None:
+            yield "what goes to a sink has one partition: drop partition_by."
         if cls.sink not in settings.SINKS:
             known = ", ".join(sorted(settings.SINKS)) or "none"
             yield f"sink is {cls.sink!r}, which WHIZBANG['SINKS'] does not have; there are: {known}."

@@ -15,14 +15,11 @@ from whizbang.drivers.rows.base import Rows
 from whizbang.drivers.rows.columns import plain_type
 from whizbang.exceptions import WhizbangError
 from whizbang.messages.metadata import Metadata
-from whizbang.projections.declaration import DELETE, By, problems
-from whizbang.projections.failing import mark_failing
-from whizbang.projections.free import Projection, Recorded
-from whizbang.subscriptions.partitioning import KeyFilter
 from whizbang.projections.declaration import DELETE, problems
 from whizbang.projections.failing import mark_failing
 from whizbang.projections.free import Projection, Recorded
 from whizbang.projections.keys import key_finder
+from whizbang.subscriptions.partitioning import KeyFilter
 
 _PREFETCH_EVENTS = 1000
 Method = Callable[[Any, Any, Any], Any]
@@ -263,13 +260,6 @@ def _events_of(steps: Iterable[Step]) -> list[Recorded]:
         if not found or found[-1][0] is not event:
             found.append((event, meta))
     return found
-
-
-def _key_finder(by: By) -> Callable[[Any, Any], Any]:
-    if callable(by):
-        return by
-    field = str(by)
-    return lambda event, meta: getattr(event, field)
 
 
 def _key_of(model: type[Model], key_field: str | None) -> Field[Any, Any]:

@@ -14,12 +14,8 @@ from whizbang.exceptions import ConcurrencyError
 from whizbang.models import StoreHead
 from whizbang.store.event_store import EventStore
 from whizbang.subscriptions.decoding import SharedDecoder
-from whizbang.subscriptions.definition import SubscriptionDefinition
 from whizbang.subscriptions.identity import store_identity
 from whizbang.subscriptions.pool import RunnerPool
-from whizbang.subscriptions.leases import LeaseHolder
-from whizbang.subscriptions.outside import OutsideDefinition
-from whizbang.subscriptions.outside_runner import OutsideRunner
 from whizbang.subscriptions.registered import all_definitions, log_readers
 from whizbang.subscriptions.runner import Misplaced, StaleLease, SubscriptionRunner
 from whizbang.subscriptions.start import ensure_rows
@@ -43,10 +39,14 @@ class Engine:
         for definition in definitions:
             definition.decode = decoder.decode
         self._pools = [
-            RunnerPool([d for d in definitions if d.using == using], owner, using=using)
+            RunnerPool(
+                [d for d in definitions if d.using == using],
+                owner,
+                using=using,
+                in_background=in_background,
+            )
             for using in sorted({definition.using for definition in definitions})
         ]
-        self._runners = [make_runner(d, in_background=in_background) for d in definitions]
         self._start = store.driver.settled_head()
         self._tail = store.driver.tail(after=self._start)
         self._buffer: deque[StoredRow] = deque()
@@ -115,14 +115,6 @@ class Engine:
         if not pool.holds(runner) or not runner.is_active:
             return 0
         done = runner.retry_parked() if must_refresh else 0
-        return done + self._feed(runner)
-        if epoch != runner.epoch:
-            runner.take_over(epoch)
-        elif must_refresh:
-            runner.refresh()
-        if not runner.is_active:
-            return 0
-        done = runner.retry_parked() if must_refresh or epoch != runner.epoch else 0
         going = runner.go_on()
         return done + (self._feed(runner) if going is None else going)
 
@@ -140,25 +132,10 @@ class Engine:
         return runner.run(rows, upto)
 
     def is_behind(self) -> bool:
-        """Does any partition that this worker runs stand before the mark?"""
-        mark = self._tail.mark
-        return any(r.is_active and r.epoch >= 0 and r.position < mark for r in self.runners)
-        """Does any subscription that this worker runs stand before the mark, and does not wait for a
-        system that is down?"""
+        """Does any partition that this worker runs stand before the mark, and does not wait for a system
+        that is down?"""
         mark = self._tail.mark
         return any(
             r.is_active and r.epoch >= 0 and r.position < mark and not r.is_waiting
-            for r in self._runners
+            for r in self.runners
         )
-
-    def _holder(self, using: str) -> LeaseHolder:
-        holder = self._leases.get(using)
-        if holder is None:
-            holder = self._leases[using] = LeaseHolder(self._owner, using=using)
-        return holder
-
-
-def make_runner(definition: SubscriptionDefinition, *, in_background: bool) -> SubscriptionRunner:
-    if isinstance(definition, OutsideDefinition):
-        return OutsideRunner(definition, in_background=in_background)
-    return SubscriptionRunner(definition)

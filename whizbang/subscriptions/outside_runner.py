@@ -20,7 +20,7 @@ from whizbang.drivers.sinks.masking import mask
 from whizbang.drivers.stores.base import LogFilter, StoredRow
 from whizbang.exceptions import SinkUnavailable, WhizbangError
 from whizbang.messages.text import error_text, traceback_text
-from whizbang.models import ParkedStream
+from whizbang.models import ParkedStream, Partition, Subscription
 from whizbang.projections.declaration import LIVE
 from whizbang.subscriptions.background import BackgroundCall, Call
 from whizbang.subscriptions.outage import Outage
@@ -65,15 +65,15 @@ class OutsideRunner(SubscriptionRunner):
     def is_waiting(self) -> bool:
         return not self._outage.may_try()
 
-    def take_over(self, epoch: int) -> None:
+    def take_over(self, lease_epoch: int) -> None:
         self._delivery = None
-        super().take_over(epoch)
+        super().take_over(lease_epoch)
         # An earlier worker may have left its trouble there; the first success clears it.
-        self._outage.is_on = bool(self._rows().values_list("error", flat=True).get())
+        self._outage.is_on = bool(self._states().values_list("error", flat=True).get())
 
-    def refresh(self) -> None:
+    def refresh(self, state: Subscription, row: Partition) -> None:
         before = self._stored_position
-        super().refresh()
+        super().refresh(state, row)
         if before != self._stored_position:  # a rebuild has moved it
             self._delivery = None
 
@@ -134,7 +134,7 @@ class OutsideRunner(SubscriptionRunner):
     def _end(self, count: int) -> int:
         self._delivery = None
         if self._outage.note_success():
-            self._rows().filter(epoch=self.epoch).update(error="")
+            self._note_error("")
             logger.info("Subscription goes on again subscription=%s", self.definition.name)
         return count
 
@@ -142,12 +142,17 @@ class OutsideRunner(SubscriptionRunner):
         """Told once an outage, in the log and in status."""
         if self._outage.note_failure():
             text = error_text(error)
-            self._rows().filter(epoch=self.epoch).update(error=text)
+            self._note_error(text)
             logger.warning(
                 "Subscription waits and tries again subscription=%s error=%s",
                 self.definition.name,
                 text,
             )
+
+    def _note_error(self, text: str) -> None:
+        """Unless another worker has taken over."""
+        if self._rows().filter(epoch=self.epoch).exists():
+            self._states().update(error=text)
 
     def _deliver(self, wanted: Sequence[StoredRow], upto: int) -> Delivery:
         rest: Sequence[StoredRow] = wanted

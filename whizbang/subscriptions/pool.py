@@ -11,6 +11,8 @@ from whizbang.models import Partition, Subscription
 from whizbang.subscriptions.crew import Crew, read_owners
 from whizbang.subscriptions.definition import SubscriptionDefinition
 from whizbang.subscriptions.leases import LeaseHolder
+from whizbang.subscriptions.outside import OutsideDefinition
+from whizbang.subscriptions.outside_runner import OutsideRunner
 from whizbang.subscriptions.partitioning import SliceRange
 from whizbang.subscriptions.runner import StaleLease, SubscriptionRunner
 from whizbang.subscriptions.sharing import Slot, to_give_back, to_take
@@ -25,10 +27,16 @@ class RunnerPool:
     """Keeps a runner for each partition that there is, and leases for this worker's share of them."""
 
     def __init__(
-        self, definitions: Sequence[SubscriptionDefinition], owner: str, *, using: str
+        self,
+        definitions: Sequence[SubscriptionDefinition],
+        owner: str,
+        *,
+        using: str,
+        in_background: bool = False,
     ) -> None:
+        """`in_background`: what waits for other systems does not hold up the worker."""
         self._definitions = {definition.name: definition for definition in definitions}
-        self._using = using
+        self._using, self._in_background = using, in_background
         self._leases = LeaseHolder(owner, using=using)
         self._crew = Crew(self._leases, self._definitions, using=using)
         self._runners: dict[Place, SubscriptionRunner] = {}
@@ -100,11 +108,18 @@ class RunnerPool:
         for place in sorted(partitions, key=lambda place: (order.index(place[0]), place[1])):
             runner = before.pop(place, None)
             if runner is None:
-                runner = SubscriptionRunner(self._definitions[place[0]], place[1])
+                runner = self._make_runner(self._definitions[place[0]], place[1])
             self._runners[place] = runner
         for runner in before.values():
             runner.give_up()
             self._leases.release(runner.lease)
+
+    def _make_runner(
+        self, definition: SubscriptionDefinition, slices: SliceRange
+    ) -> SubscriptionRunner:
+        if isinstance(definition, OutsideDefinition):
+            return OutsideRunner(definition, in_background=self._in_background)
+        return SubscriptionRunner(definition, slices)
 
     def _share(self) -> None:
         self._crew.sign_on()

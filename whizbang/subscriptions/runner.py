@@ -61,6 +61,11 @@ class SubscriptionRunner:
         self._stored_position = -1
         self._error = ""
 
+    @property
+    def is_waiting(self) -> bool:
+        """Does it wait for its next attempt, because what it writes to is down?"""
+        return False
+
     def _make_applier(self) -> Applier:
         by_key = self.definition.partition_by == BY_KEY
         return (KeyApplier if by_key else StreamApplier)(self.definition, self.slices)
@@ -84,18 +89,6 @@ class SubscriptionRunner:
     def stand_at(self, row: Partition) -> None:
         """Go on from a checkpoint, as the one who may move it."""
         self.epoch = row.epoch
-    @property
-    def is_waiting(self) -> bool:
-        """Does it wait for its next attempt, because what it writes to is down?"""
-        return False
-
-    def take_over(self, epoch: int) -> None:
-        """Fence older workers off the checkpoint and read where it stands."""
-        rows = self._rows()
-        rows.update(epoch=epoch)
-        row = rows.get()
-        self._check_store(row)
-        self.epoch = epoch
         self.position = self._stored_position = row.position
         self._error = ""
 
@@ -145,12 +138,6 @@ class SubscriptionRunner:
 
     def run(self, rows: Sequence[StoredRow], upto: int) -> int:
         """Apply the wanted ones among `rows` and move the checkpoint to `upto`; gives their number."""
-        applier = self._applier
-        wanted = [
-            row
-            for row in rows
-            if row.position > self.position and applier.is_wanted(row) and applier.is_mine(row)
-        ]
         wanted = self._wanted(rows)
         if not wanted:
             self._move_idle(upto)
@@ -176,9 +163,11 @@ class SubscriptionRunner:
         return None
 
     def _wanted(self, rows: Sequence[StoredRow]) -> list[StoredRow]:
-        names = self.definition.type_names
+        applier = self._applier
         return [
-            r for r in rows if r.position > self.position and (names is None or r.type in names)
+            row
+            for row in rows
+            if row.position > self.position and applier.is_wanted(row) and applier.is_mine(row)
         ]
 
     def retry_parked(self) -> int:
