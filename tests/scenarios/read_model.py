@@ -17,7 +17,7 @@ from tests.processes import PATIENCE_SECONDS, running
 from tests.scenarios.odd_worker import NAME
 from tests.shop.messages import OrderNoted
 from tests.shop.models import OrderSummary
-from whizbang.models import Partition
+from whizbang.models import Partition, Stream
 
 Environment = dict[str, str]
 
@@ -38,6 +38,11 @@ def fold() -> dict[str, int]:
 def rows() -> dict[str, int]:
     """Notes by order, as the read model has them."""
     return dict(OrderSummary.objects.values_list("order_id", "notes"))
+
+
+def streams() -> dict[str, int]:
+    """The version of each stream by its aggregate's id, as the catalogue has it."""
+    return dict(Stream.objects.values_list("aggregate_id", "version"))
 
 
 def position() -> int:

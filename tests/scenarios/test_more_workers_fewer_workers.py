@@ -19,8 +19,8 @@ from tests.scenarios.read_model import (
     note,
     rows,
     start_worker,
+    streams,
 )
-from whizbang.models import Stream
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CHANGES = ("start", "start", "start", "kill", "start", "stop", "start", "kill", "kill")
@@ -64,9 +64,3 @@ def change_workers(environment: Environment) -> None:
             wait_until(lambda before=before: sum(rows().values()) > before)  # type: ignore[misc]
         for process in running:
             kill(process)
-
-
-def streams() -> dict[str, int]:
-    """The version of each stream, as the catalogue has it."""
-    found = Stream.objects.values_list("aggregate_id", "version")
-    return dict(found)
