@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections import Counter
+from typing import Any
 
 from django.db import InterfaceError, OperationalError, ProgrammingError, connections
 
@@ -24,6 +25,7 @@ from whizbang.operations.rebuild import RebuildPart
 from whizbang.store.event_store import EventStore, event_store
 from whizbang.subscriptions.engine import Engine
 from whizbang.subscriptions.leases import make_owner
+from whizbang.subscriptions.registered import log_readers
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class Worker:
         self._stop = threading.Event()
         self._parts: _Parts | None = None
         self._keeper: ClaimKeeper | None = None
+        self._raw: Any = None  # the driver's connection that the parts and the limits belong to
         self.counts: Counter[str] = Counter()
 
     @property
@@ -128,19 +131,35 @@ class Worker:
             logger.warning("Leases will expire by themselves error=%s", exc)
 
     def _run_guarded(self) -> int:
-        """A turn that survives the database going away: connect again and go on."""
+        """A turn that survives a database going away: connect again and go on."""
         try:
-            if self._parts is None:
-                # Below the lease, so that a frozen worker's locks are gone when it is taken over.
-                limit_idle_transactions(self._using, seconds=settings.LEASE_SECONDS * 0.8)
+            self._notice_new_connection()
             return self.run_once()
         except (OperationalError, InterfaceError, ProgrammingError) as exc:
             with naming_missing_tables(self._using):
-                if not is_passing(exc, using=self._using):
+                if not any(is_passing(exc, using=alias) for alias in self._databases()):
                     raise
             logger.warning("Database trouble, will try again error=%s", exc)
-            if is_lost(self._using):
-                self.close()
+            if any(map(is_lost, self._databases())):
+                self._parts = None
                 connections.close_all()
             self._stop.wait(min(1.0, settings.IDLE_POLL_SECONDS))
             return 0
+
+    def _notice_new_connection(self) -> None:
+        """Begin anew where one was lost, by a handler's transaction perhaps, and Django made another.
+
+        A server that crashed may lack the last commits that were seen before, where it does not wait for
+        its disk; and limits are the session's. Leases are still this worker's: it takes them again.
+        """
+        connection = connections[self._using]
+        connection.ensure_connection()
+        if connection.connection is not self._raw:
+            self._parts = None
+            # Below the lease, so that a frozen worker's locks are gone when it is taken over.
+            limit_idle_transactions(self._using, seconds=settings.LEASE_SECONDS * 0.8)
+            self._raw = connection.connection
+
+    def _databases(self) -> set[str]:
+        """The log's, and those that projections write to."""
+        return {self._using, *(d.using for d in log_readers(event_store(self._alias)))}
