@@ -32,6 +32,20 @@ def note(order_id: str, *texts: str) -> None:
         )
 
 
+def test_worker_that_begins_anew_goes_on_with_what_it_holds_by_its_rows() -> None:
+    """It has lost its connection, and did not give its leases back; they last for half a minute."""
+    note("1", "a")
+    _run_turns(Engine(whizbang.event_store(), "worker"))
+    note("1", "b")
+    _run_turns(Engine(whizbang.event_store(), "worker"))
+    assert OrderSummary.objects.get(order_id="1").notes == 2
+
+
+def _run_turns(engine: Engine) -> None:
+    for _ in range(5):  # the first ones share the work out
+        engine.run_once()
+
+
 def test_catalogue_lists_streams(drain: Drain) -> None:
     note("1", "a", "b")
     drain()

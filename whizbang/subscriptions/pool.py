@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from whizbang.conf import settings
 from whizbang.models import Partition, Subscription
@@ -127,6 +127,7 @@ class RunnerPool:
         crew, me = self._crew.members(owners), self._leases.owner
         runners = {runner.lease: runner for runner in self._runners.values()}
         slots = [Slot(runner.lease, runner.definition.name) for runner in runners.values()]
+        self._take_up(lease for lease in runners if owners.get(lease) == me)
         for slot in to_give_back(me, slots, owners, crew):
             logger.info("Subscription given to another worker lease=%s", slot.lease)
             self._let_go(runners[slot.lease])
@@ -134,6 +135,12 @@ class RunnerPool:
         wanted = {slot.lease for slot in to_take(me, slots, owners, crew)}
         for lease in sorted(wanted | self._left_lying(slots, owners)):
             self._leases.epoch_of(lease)
+
+    def _take_up(self, own: Iterable[str]) -> None:
+        """Leases that are this worker's by their rows: with a lost connection it could not give them back."""
+        for lease in own:
+            if not self._leases.holds(lease):
+                self._leases.epoch_of(lease)
 
     def _left_lying(self, slots: Sequence[Slot], owners: dict[str, str]) -> set[str]:
         """Partitions that nobody takes: whose turn it is may be dead, or busy for long."""
