@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from whizbang_admin import dead_letters, history, parked, queues, streams, subscriptions
+from whizbang_admin import dead_letters, history, parked, queues, repair, streams, subscriptions
 
-__all__ = ["dead_letters", "history", "parked", "queues", "streams", "subscriptions"]
+__all__ = ["dead_letters", "history", "parked", "queues", "repair", "streams", "subscriptions"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.contrib import admin
@@ -10,6 +11,7 @@ from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from whizbang.models import InboxMessage, Rebuild
+from whizbang.operations.rebuild import progress_of
 from whizbang_admin.documents import show_text
 from whizbang_admin.read_only import ReadOnlyAdmin
 from whizbang_admin.searching import rows_of_message
@@ -19,12 +21,25 @@ from whizbang_admin.searching import rows_of_message
 class RebuildAdmin(ReadOnlyAdmin):
     """Who asked for which rebuild, why, and what became of it."""
 
-    list_display = ("projection", "status", "events", "requested_by", "requested_at", "finished_at")
+    list_display = (
+        "projection",
+        "kind",
+        "status",
+        "progress",
+        "requested_by",
+        "requested_at",
+        "finished_at",
+    )
     list_filter = ("status",)
     ordering = ("-id",)
     fields = (
         "projection",
+        "kind",
         "status",
+        "progress",
+        "method",
+        "is_held",
+        "changes",
         "requested_by",
         "reason",
         "events",
@@ -35,8 +50,20 @@ class RebuildAdmin(ReadOnlyAdmin):
         "finished_at",
         "problem",
     )
-    readonly_fields = ("problem",)
-    deferred = ("error",)
+    readonly_fields = ("progress", "changes", "problem")
+    deferred = ("error", "difference")
+
+    @admin.display(description=_("progress"))
+    def progress(self, row: Rebuild) -> str:
+        return progress_of(row).text()
+
+    @admin.display(description=_("changes"))
+    def changes(self, row: Rebuild) -> str:
+        """How the new rows differ from those that were live, with samples."""
+        if not row.difference:
+            return "–"
+        text = json.dumps(row.difference, indent=2, ensure_ascii=False)
+        return show_text(text, label=translate("changes"))
 
     @admin.display(description=_("error"))
     def problem(self, row: Rebuild) -> str:
