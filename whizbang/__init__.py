@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from whizbang.drivers.stores.base import NO_STREAM as NO_STREAM
     from whizbang.drivers.stores.base import STREAM_EXISTS as STREAM_EXISTS
     from whizbang.exceptions import AggregateNotFound as AggregateNotFound
+    from whizbang.exceptions import BrokenEntry as BrokenEntry
     from whizbang.exceptions import CommandFailed as CommandFailed
     from whizbang.exceptions import ConcurrencyError as ConcurrencyError
     from whizbang.exceptions import DecodeError as DecodeError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from whizbang.exceptions import RemoteQuery as RemoteQuery
     from whizbang.exceptions import ResultTooLarge as ResultTooLarge
     from whizbang.exceptions import SinkUnavailable as SinkUnavailable
+    from whizbang.exceptions import StaleCache as StaleCache
     from whizbang.exceptions import UnknownMessageType as UnknownMessageType
     from whizbang.exceptions import WaitTimeout as WaitTimeout
     from whizbang.exceptions import WhizbangError as WhizbangError
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from whizbang.messages.metadata import Metadata as Metadata
     from whizbang.messaging.batches import BatchReceipt as BatchReceipt
     from whizbang.messaging.receipts import Receipt as Receipt
+    from whizbang.projections.cached.projection import CachedProjection as CachedProjection
     from whizbang.projections.declaration import BEGINNING as BEGINNING
     from whizbang.projections.declaration import DELETE as DELETE
     from whizbang.projections.declaration import LIVE as LIVE
@@ -78,9 +81,10 @@ _MODULES = {
     "domain.aggregate": "Aggregate applies",
     "domain.context": "Context",
     "drivers.stores.base": "ANY NO_STREAM STREAM_EXISTS",
-    "exceptions": "AggregateNotFound CommandFailed ConcurrencyError DecodeError HandlerNotFound "
+    "exceptions": "AggregateNotFound BrokenEntry CommandFailed ConcurrencyError DecodeError HandlerNotFound "
     "InvalidMessage MessageIdReused MessageRejected NotAuthorized NotReady OwnershipError Rejected "
     "RemoteQuery ResultTooLarge SinkUnavailable UnknownMessageType WaitTimeout WhizbangError WrongMode",
+    "RemoteQuery ResultTooLarge StaleCache UnknownMessageType WaitTimeout WhizbangError WrongMode",
     "messages.base": "Command Constraint Event Query Value",
     "messages.becoming": "retire",
     "messages.declare": "named owned_by requires upcasts",
@@ -88,6 +92,7 @@ _MODULES = {
     "messages.metadata": "Metadata",
     "messaging.batches": "BatchReceipt",
     "messaging.receipts": "Receipt",
+    "projections.cached.projection": "CachedProjection",
     "projections.declaration": "BEGINNING DELETE LIVE on",
     "projections.external": "ExternalProjection",
     "projections.free": "Projection",

@@ -19,12 +19,14 @@ class WhizbangConfig(AppConfig):
         from whizbang import checks  # noqa: F401
         from whizbang.operations import in_process
         from whizbang.projections import inline  # noqa: F401
+        from whizbang.projections.cached import caches
         from whizbang.routing.registry import discover
 
         discover()
         post_migrate.connect(_protect_history, dispatch_uid="whizbang.protection")
         post_migrate.connect(_make_subscription_rows, dispatch_uid="whizbang.subscriptions")
         in_process.connect()
+        caches.connect()
 
 
 def _make_subscription_rows(*, using: str, **kwargs: Any) -> None:

@@ -183,5 +183,20 @@ class WrongMode(WhizbangError):
     """A verb was used where it cannot work, such as waiting inside an open transaction."""
 
 
+class StaleCache(WhizbangError):
+    """A cached projection is not known to be as current as it declares; it does not answer."""
+
+
+class BrokenEntry(WhizbangError):
+    """An entry of a cached projection cannot be read, since an event failed on it."""
+
+    def __init__(self, key: Any, event: Any, reason: str) -> None:
+        self.key, self.event, self.reason = key, event, reason
+        super().__init__(
+            f"Entry {key!r} is broken: {event.type} at position {event.position} of stream "
+            f"{event.stream!r} failed with {reason}. Correct the projection's code and restart."
+        )
+
+
 class NotReady(WhizbangError):
     """The library was used before Django's apps were loaded, or its tables before `migrate`."""

@@ -40,8 +40,10 @@ def nudge(using: str) -> None:
 
 
 def wake() -> None:
-    """Let this process's worker look at once."""
+    """Let this process's worker look at once, and who else follows the log here."""
     _wake.set()
+    for waker in list(wakers):
+        waker()
 
 
 def wait_for_nudge(timeout_seconds: float) -> None:
@@ -50,3 +52,4 @@ def wait_for_nudge(timeout_seconds: float) -> None:
 
 
 starters: list[Callable[[], None]] = []
+wakers: list[Callable[[], None]] = []

@@ -9,6 +9,8 @@ from whizbang.conf import settings
 from whizbang.exceptions import WhizbangError
 from whizbang.models import Partition, StoredEvent, Subscription
 from whizbang.projections.subscription import ProjectionSubscription
+from whizbang.models import StoredEvent, Subscription
+from whizbang.projections import declaration
 from whizbang.store.event_store import EventStore, event_store
 from whizbang.subscriptions.definition import SubscriptionDefinition
 from whizbang.subscriptions.registered import all_definitions
@@ -27,6 +29,7 @@ def make_missing_rows(*, using: str) -> None:
 
 def find_subscription(store: EventStore, name: str) -> SubscriptionDefinition:
     """What this service runs under a name. Raises WhizbangError with the names there are."""
+    refuse_cached(name)
     found = {definition.name: definition for definition in all_definitions(store)}
     if name not in found:
         raise WhizbangError(f"No subscription {name!r}: there are {', '.join(sorted(found))}.")
@@ -41,6 +44,14 @@ def find_projection_named(store: EventStore, name: str) -> ProjectionSubscriptio
             f"No projection {name!r}: there are {', '.join(sorted(found)) or 'none'}."
         )
     return found[name]
+def refuse_cached(name: str) -> None:
+    """Raise WhizbangError for a cached projection, which has nothing that an operator could change."""
+    for projection in declaration.instances():
+        if projection.name == name and not projection.runs_in_worker:
+            raise WhizbangError(
+                f"{name!r} is held in the memory of each process that reads it, which fills it from the "
+                "log: restart those processes to fill it anew."
+            )
 
 
 def pause(name: str) -> None:

@@ -22,6 +22,7 @@ from whizbang.operations.backfilling import BackfillPart
 from whizbang.operations.cleanup import CleanupPart
 from whizbang.operations.metrics import MetricsPart
 from whizbang.operations.rebuild import RebuildPart
+from whizbang.projections.cached import caches
 from whizbang.store.event_store import EventStore, event_store
 from whizbang.subscriptions.engine import Engine
 from whizbang.subscriptions.leases import make_owner
@@ -80,6 +81,7 @@ class Worker:
         listener = Listener(self._using, wake)
         if not until_idle and max_seconds is None:  # else it ends before it would wait for long
             listener.start()
+            caches.preload()
         try:
             while not self._stop.is_set():
                 done = self._run_guarded()

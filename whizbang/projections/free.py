@@ -35,6 +35,7 @@ class Projection:
     abstract: ClassVar[bool] = True
     is_repeatable: ClassVar[bool] = False  # may an event be applied again? then a backfill is safe
     needs_keys: ClassVar[bool] = False  # must every @on say `by`?
+    runs_in_worker: ClassVar[bool] = True  # as a subscription with a checkpoint?
     reactions: ClassVar[dict[type[Event], list[tuple[str, By]]]] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:

@@ -49,6 +49,15 @@ class Target(NamedTuple):
     def standing(self) -> int | None:
         """The lowest position of those checkpoints; None before a worker has made them."""
         return min((row.position for row in self._partitions()), default=None)
+        """The position of its checkpoint; None before a worker has made it.
+
+        What is held in memory stands where this process has brought it.
+        """
+        if not self.definition.projection.runs_in_worker:
+            applied: int | None = self.definition.projection.applied_position()
+            return applied
+        rows = Subscription.objects.using(self.definition.using).filter(name=self.name)
+        return rows.values_list("position", flat=True).first()
 
     def _partitions(self) -> list[Partition]:
         rows = Partition.objects.using(self.definition.using).filter(subscription=self.name)
@@ -84,8 +93,18 @@ def find_definitions(wanted: Iterable[Wanted], store: EventStore) -> list[Projec
     for item in wanted:
         projection = _object_of(item)
         if projection.delivery != "inline":
+            _refuse_other_log(projection, store)
             found.append(ProjectionSubscription(store, projection))
     return found
+
+
+def _refuse_other_log(projection: Any, store: EventStore) -> None:
+    followed = getattr(projection, "store", store.alias)
+    if followed != store.alias:
+        raise WrongMode(
+            f"{projection.name} follows the log of store {followed!r}, so it cannot be waited for with "
+            f"positions of store {store.alias!r}."
+        )
 
 
 def _object_of(wanted: Wanted) -> Projection:
@@ -99,11 +118,11 @@ def _object_of(wanted: Wanted) -> Projection:
 
 
 def targets_at(projection: Wanted, position: int) -> list[Target]:
-    """The projection's target for one position of the default store; none for an inline one.
+    """The projection's target for one position of the store that it follows; none for an inline one.
 
     Raises `WrongMode` inside an open transaction.
     """
-    store = event_store()
+    store = event_store(getattr(projection, "store", None))
     definitions = find_definitions([projection], store)
     for definition in definitions:
         refuse_open_transaction(definition.using, "wait_until()")

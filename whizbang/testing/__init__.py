@@ -9,12 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from whizbang.testing.caching import forget_caches as forget_caches
     from whizbang.testing.draining import DrainCounts as DrainCounts
     from whizbang.testing.draining import drain as drain
     from whizbang.testing.scenario import Scenario as Scenario
 
-_HOMES = {"DrainCounts": "draining", "drain": "draining", "Scenario": "scenario"}
-__all__ = ["DrainCounts", "Scenario", "drain"]
+_HOMES = {
+    "DrainCounts": "draining",
+    "drain": "draining",
+    "Scenario": "scenario",
+    "forget_caches": "caching",
+}
+__all__ = ["DrainCounts", "Scenario", "drain", "forget_caches"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,7 @@ from whizbang.conf import settings
 from whizbang.exceptions import WhizbangError
 from whizbang.models import InboxMessage
 from whizbang.operations.worker import Worker
+from whizbang.projections.cached import caches
 from whizbang.store.event_store import event_store
 
 _MAX_TURNS = 10_000
@@ -29,6 +30,8 @@ class DrainCounts:
 def drain(*, advance: timedelta | None = None, using: str = "default") -> DrainCounts:
     """Handle, project and relay until nothing is left; works inside a test's transaction.
 
+    Cached projections that were read before are brought up to date too.
+
     Retries count as due. `advance` moves the clock, so that delayed messages become due. Never raises
     for a failing handler: its message becomes a dead letter, its stream is parked.
     Raises WhizbangError when the work does not end, for messages that cause each other for ever.
@@ -39,6 +42,7 @@ def drain(*, advance: timedelta | None = None, using: str = "default") -> DrainC
     try:
         for _ in range(_MAX_TURNS):
             done = worker.run_once(retries_are_due=True)
+            caches.refresh(using)
             if not done and worker.is_idle():
                 break
         else:

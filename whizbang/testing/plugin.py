@@ -12,6 +12,36 @@ if TYPE_CHECKING:
     from whizbang.testing.draining import DrainCounts
 
 
+def pytest_configure() -> None:
+    """Cached projections are filled by the test's own thread, and brought up to date by drain()."""
+    from whizbang.projections.cached.by_hand import keep_by_hand
+
+    keep_by_hand(True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    _forget_caches()
+
+
+def _forget_caches() -> None:
+    caches = sys.modules.get("whizbang.projections.cached.caches")
+    if caches is not None:
+        caches.reset()
+
+
+@pytest.fixture
+def following_caches(transactional_db: None) -> Iterator[None]:
+    """Threads keep cached projections current, as they do in production."""
+    from whizbang.projections.cached.by_hand import keep_by_hand
+
+    _forget_caches()
+    keep_by_hand(False)
+    yield
+    keep_by_hand(True)
+    _forget_caches()
+
+
 @pytest.fixture
 def drain(db: None) -> Callable[..., DrainCounts]:
     """Handles, projects and relays all that waits; see whizbang.testing.drain."""
