@@ -46,6 +46,10 @@ def fork_after_reading() -> None:
     child = os.fork()
     who = "parent" if child else "child"
     append_note(who)
+    if (
+        not child
+    ):  # the first read brings what was kept up to date, without waiting for anything else
+        assert NoteCounts.get("child") == 1
     NoteCounts.wait_until(last_position(), timeout_seconds=60)
     assert NoteCounts.get_many(["before", who]) == {"before": 1, who: 1}
     if not child:

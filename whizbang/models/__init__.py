@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from whizbang.models.cached_snapshot import CachedSnapshot, CachedSnapshotChunk
 from whizbang.models.event import StoredEvent
 from whizbang.models.head import StoreHead
 from whizbang.models.history import HistoryChange
@@ -21,6 +22,8 @@ from whizbang.models.subscription import (
 
 __all__ = [
     "Backfill",
+    "CachedSnapshot",
+    "CachedSnapshotChunk",
     "DeadLetter",
     "EditedEvent",
     "EventType",

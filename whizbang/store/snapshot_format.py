@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, time
 from decimal import Decimal
-from types import CodeType
 from typing import Any, Union, get_type_hints
 
 import msgspec
 
 from whizbang.domain.aggregate import Aggregate, state_names
-from whizbang.messages.becoming import Steps, gone, retired
-from whizbang.messages.types import names_read_as
+from whizbang.store.code_text import (
+    code_of,
+    schema_of,
+    stable_repr,
+    text_of_event,
+    text_of_gone_events,
+)
 
 logger = logging.getLogger(__name__)
 _OWN = frozenset(("id", "version", "_pending", "_on_record"))
@@ -49,7 +52,7 @@ class StateFormat:
             again = self._decode(data)
         except (msgspec.MsgspecError, TypeError, ValueError, OverflowError):
             return None
-        return data if _is_same(again, state) else None
+        return data if is_same(again, state) else None
 
     def restore(self, aggregate: Aggregate, data: bytes) -> None:
         """Give a blank aggregate the state. Raises msgspec.DecodeError for what is no such state."""
@@ -62,21 +65,21 @@ class StateFormat:
                 aggregate.__dict__[name] = value
 
 
-def _is_same(one: Any, other: Any) -> bool:
+def is_same(one: Any, other: Any) -> bool:
     """As ==, but 1 is not 1.0, 0.10 is not 0.1, and dicts have an order: code might see the difference."""
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):
-        return _is_same(list(one.items()), list(other.items()))
+        return is_same(list(one.items()), list(other.items()))
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(
-            _is_same(*pair) for pair in zip(one, other, strict=True)
+            is_same(*pair) for pair in zip(one, other, strict=True)
         )
     if isinstance(one, set | frozenset):
         return {(type(item), item) for item in one} == {(type(item), item) for item in other}
     if isinstance(one, msgspec.Struct):
         names = one.__struct_fields__
-        return all(_is_same(getattr(one, name), getattr(other, name)) for name in names)
+        return all(is_same(getattr(one, name), getattr(other, name)) for name in names)
     if isinstance(one, datetime | time):
         return bool(one == other and one.utcoffset() == other.utcoffset())
     if isinstance(one, Decimal):
@@ -121,22 +124,12 @@ def _check_type(cls: type[Aggregate], name: str, hint: Any) -> None:
 
 def _fingerprint(cls: type[Aggregate], struct: Any) -> str:
     """Another one whenever the same events might make another state."""
-    parts = [cls.__module__, cls.__qualname__, str(cls.snapshot_version), _schema_of(struct)]
-    parts += [f"{name} = {_stable(value)}" for name, value in sorted(_defaults_of(cls))]
-    parts += sorted(retired)
+    parts = [cls.__module__, cls.__qualname__, str(cls.snapshot_version), schema_of(struct)]
+    parts += [f"{name} = {stable_repr(value)}" for name, value in sorted(_defaults_of(cls))]
     for event_type, applier in sorted(cls._appliers.items(), key=_by_type_name):
-        info = event_type.__whizbang__
-        parts += [str(info.schema), *sorted(names_read_as(event_type)), _schema_of(event_type)]
-        parts += [*_code_of(applier), *_code_of_steps(info)]
-    for name, steps in sorted(gone.items()):
-        parts += [name, *_code_of_steps(steps)]
+        parts += [*text_of_event(event_type), *code_of(applier)]
+    parts += text_of_gone_events()
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _schema_of(cls: Any) -> str:
-    """Fields, constraints and all types inside."""
-    schema = msgspec.json.schema(cls, schema_hook=lambda custom: {"type": custom.__qualname__})
-    return msgspec.json.encode(schema, order="sorted", enc_hook=repr).decode()
 
 
 def _by_type_name(item: tuple[Any, Any]) -> str:
@@ -146,35 +139,3 @@ def _by_type_name(item: tuple[Any, Any]) -> str:
 def _defaults_of(cls: type[Aggregate]) -> Iterator[tuple[str, Any]]:
     yield from cls._plain.items()
     yield from cls._copied.items()
-
-
-def _stable(value: Any) -> str:
-    """As repr, but the order of a set differs from process to process."""
-    return repr(sorted(map(repr, value))) if isinstance(value, set | frozenset) else repr(value)
-
-
-def _code_of_steps(steps: Steps) -> Iterator[str]:
-    for version, step in sorted(steps.upcasters.items()):
-        yield str(version)
-        yield from _code_of(step)
-    for version, becoming in sorted(steps.becomings.items()):
-        yield str(version)
-        yield from _code_of(becoming.function)
-
-
-def _code_of(function: Callable[..., Any]) -> Iterator[str]:
-    """A function's instructions, but not where it stands. What it calls is not seen."""
-    plain: Any = inspect.unwrap(function)
-    yield str(getattr(plain, "__qualname__", type(plain).__qualname__))
-    if hasattr(plain, "__code__"):
-        yield from _code_parts(plain.__code__)
-
-
-def _code_parts(code: CodeType) -> Iterator[str]:
-    yield code.co_code.hex()
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _code_parts(constant)
-        else:
-            yield _stable(constant)

@@ -42,6 +42,9 @@ class Cache:
         self.current_at: float | None = None  # monotonic: all that was settled then is in
         self.good_until = 0.0  # monotonic: readers need not look before
         self.is_filled = threading.Event()
+        self.snapshot_at = 0  # events that were applied when a snapshot was last thought of
+        self.snapshot_position = 0  # of the newest snapshot that is known
+        self._routes = projection.make_routes()
         self.type_names = sorted(stored_names(projection.event_types()))
         self._names = frozenset(self.type_names)
 
@@ -130,6 +133,7 @@ class Cache:
     def begin(self, contents: Contents) -> None:
         """Fill anew from here; readers go on with what they have."""
         self._filling = contents
+        self.snapshot_at, self.snapshot_position = 0, contents.position
 
     def forget_follower(self) -> None:
         """In a forked process: the contents stay, but nobody keeps them current yet."""
@@ -179,7 +183,8 @@ class Cache:
     def _apply(self, store: EventStore, rows: Sequence[StoredRow], upto: int) -> None:
         contents = self.held
         assert contents is not None
-        batch = Batch(self.projection, contents, is_shared=contents is self.contents)
+        is_shared = contents is self.contents
+        batch = Batch(self.projection, self._routes, contents, is_shared=is_shared)
         try:
             for row in rows:
                 _fold(store, batch, row)

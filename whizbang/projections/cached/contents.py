@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 MOST_FAILURES = 1000  # more than a few broken keys mean that the code is wrong, not the events
+Route = tuple[Callable[..., Any], Callable[[Any, Any], Any]]  # a method, and what finds its keys
 _MISSING: Any = object()
 _IMMUTABLE = frozenset(
     (type(None), bool, int, float, complex, str, bytes, Decimal, UUID)
@@ -69,9 +70,15 @@ class Batch:
     """
 
     def __init__(
-        self, projection: CachedProjection, contents: Contents, *, is_shared: bool
+        self,
+        projection: CachedProjection,
+        routes: Mapping[type, Sequence[Route]],
+        contents: Contents,
+        *,
+        is_shared: bool,
     ) -> None:
-        self._projection, self._contents, self._is_shared = projection, contents, is_shared
+        self._projection, self._routes = projection, routes
+        self._contents, self._is_shared = contents, is_shared
         self._changes: dict[Any, Any] = {}
         self._broken: dict[Any, Failure] = {}
         self._unreadable = 0
@@ -123,7 +130,7 @@ class Batch:
             contents.position = upto
 
     def _steps(self, event: Any, meta: Metadata) -> Iterator[tuple[Any, Callable[..., Any]]]:
-        for method, find_key in self._projection.routes.get(type(event), ()):
+        for method, find_key in self._routes.get(type(event), ()):
             found = find_key(event, meta)
             is_many = isinstance(found, list | tuple | set | frozenset)
             for key in dict.fromkeys(found) if is_many else (found,):

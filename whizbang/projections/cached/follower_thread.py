@@ -13,6 +13,7 @@ from whizbang.drivers.sleeper import Sleeper
 from whizbang.messaging import nudge
 from whizbang.projections.cached.cache import Cache
 from whizbang.projections.cached.following import LogFollower, LogReplaced
+from whizbang.projections.cached.snapshots import SnapshotKeeper
 from whizbang.store.event_store import event_store
 
 logger = logging.getLogger(__name__)
@@ -81,10 +82,11 @@ class FollowerThread:
 
     def _follow(self) -> None:
         self.kept = connections[self._using]
-        follower = LogFollower(event_store(self._alias), self._caches)
+        store = event_store(self._alias)
+        follower, keeper = LogFollower(store, self._caches), SnapshotKeeper(store, self._caches)
         pause = settings.BUSY_POLL_SECONDS
         while not self._stop.is_set():
-            if follower.turn():
+            if follower.turn() + keeper.step():
                 pause = settings.BUSY_POLL_SECONDS
                 continue
             self.error = None
@@ -92,6 +94,7 @@ class FollowerThread:
                 pause = settings.BUSY_POLL_SECONDS
             else:
                 pause = min(pause * 1.5, settings.IDLE_POLL_SECONDS)
+        keeper.close()
 
     def _close_connections(self) -> None:
         try:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from whizbang.conf import settings
 from whizbang.exceptions import WhizbangError
+from whizbang.projections.cached import snapshots
 from whizbang.projections.cached.cache import Cache
 from whizbang.projections.cached.contents import Contents
 from whizbang.projections.cached.identity import has_come_to, read_identity
@@ -53,8 +54,12 @@ class LogFollower:
             return
         held = cache.held
         if held is None or held.identity != self._identity or not self._has_log_of(held):
-            cache.begin(Contents(self._identity))
+            cache.begin(self._beginning_of(cache))
         self._checked.add(cache)
+
+    def _beginning_of(self, cache: Cache) -> Contents:
+        found = snapshots.load(self._store, cache.projection, self._identity)
+        return Contents(self._identity) if found is None else found
 
     def _has_log_of(self, contents: Contents) -> bool:
         return has_come_to(self._store, contents.position)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
 from typing import Any, ClassVar, NoReturn
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 
 from whizbang.exceptions import WrongMode
 from whizbang.projections.cached import caches
-from whizbang.projections.cached.contents import copied_items, picked
+from whizbang.projections.cached.contents import Route, copied_items, picked
+from whizbang.projections.cached.entry_format import EntryFormat
 from whizbang.projections.declaration import key_finder
 from whizbang.projections.free import Projection, Recorded
-
-Route = tuple[Callable[..., Any], Callable[[Any, Any], Any]]
 
 
 class CachedProjection(Projection):
@@ -37,6 +36,8 @@ class CachedProjection(Projection):
     max_staleness_seconds: ClassVar[float | None] = 30.0
     max_entries: ClassVar[int] = 1_000_000
     fill_timeout_seconds: ClassVar[float] = 30.0  # how long the first read waits
+    snapshot_every: ClassVar[int] = 0  # events; 0: each process reads all of the log when it starts
+    share_through: ClassVar[str | None] = None  # alias in CACHES for snapshots; None: the database
     preload: ClassVar[bool] = False  # fill with the first request, or when a worker starts
 
     @classmethod
@@ -94,8 +95,8 @@ class CachedProjection(Projection):
         """The keys that cannot be read, with the errors that their events ended with."""
         return caches.cache_of(cls).broken_keys()
 
-    @cached_property
-    def routes(self) -> dict[type, list[Route]]:
+    def make_routes(self) -> dict[type, list[Route]]:
+        """Which methods an event goes to, and what finds its keys."""
         return {
             event_type: [(getattr(self, name), key_finder(by)) for name, by in pairs]
             for event_type, pairs in self.reactions.items()
@@ -122,7 +123,20 @@ class CachedProjection(Projection):
             yield f"delivery is {cls.delivery!r}: leave it out, each process follows the log by itself."
         if cls.using is not None:
             yield f"using is {cls.using!r}: it writes to no database; name the log's store in `store`."
+        yield from cls._problems_of_snapshots()
         names = {name for pairs in cls.reactions.values() for name, _ in pairs}
         for name in sorted(names):
             if hasattr(CachedProjection, name):
                 yield f"the method {name!r} has the name of one that reads the cache: give it another."
+
+    @classmethod
+    def _problems_of_snapshots(cls) -> Iterator[str]:
+        if cls.share_through is not None and cls.share_through not in settings.CACHES:
+            yield f"share_through is {cls.share_through!r}, which CACHES does not have."
+        if cls.share_through is not None and not cls.snapshot_every:
+            yield "share_through has no effect without snapshot_every, which says how often to share."
+        if cls.snapshot_every and callable(getattr(cls, "entry", None)):
+            try:
+                EntryFormat(cls)
+            except TypeError as exc:
+                yield f"it has snapshot_every, but its entries cannot be kept: {exc}."
