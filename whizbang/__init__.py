@@ -83,8 +83,7 @@ _MODULES = {
     "drivers.stores.base": "ANY NO_STREAM STREAM_EXISTS",
     "exceptions": "AggregateNotFound BrokenEntry CommandFailed ConcurrencyError DecodeError HandlerNotFound "
     "InvalidMessage MessageIdReused MessageRejected NotAuthorized NotReady OwnershipError Rejected "
-    "RemoteQuery ResultTooLarge SinkUnavailable UnknownMessageType WaitTimeout WhizbangError WrongMode",
-    "RemoteQuery ResultTooLarge StaleCache UnknownMessageType WaitTimeout WhizbangError WrongMode",
+    "RemoteQuery ResultTooLarge SinkUnavailable StaleCache UnknownMessageType WaitTimeout WhizbangError WrongMode",
     "messages.base": "Command Constraint Event Query Value",
     "messages.becoming": "retire",
     "messages.declare": "named owned_by requires upcasts",

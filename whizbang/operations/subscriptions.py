@@ -8,9 +8,8 @@ from django.db.models.functions import Now
 from whizbang.conf import settings
 from whizbang.exceptions import WhizbangError
 from whizbang.models import Partition, StoredEvent, Subscription
-from whizbang.projections.subscription import ProjectionSubscription
-from whizbang.models import StoredEvent, Subscription
 from whizbang.projections import declaration
+from whizbang.projections.subscription import ProjectionSubscription
 from whizbang.store.event_store import EventStore, event_store
 from whizbang.subscriptions.definition import SubscriptionDefinition
 from whizbang.subscriptions.registered import all_definitions
@@ -44,6 +43,8 @@ def find_projection_named(store: EventStore, name: str) -> ProjectionSubscriptio
             f"No projection {name!r}: there are {', '.join(sorted(found)) or 'none'}."
         )
     return found[name]
+
+
 def refuse_cached(name: str) -> None:
     """Raise WhizbangError for a cached projection, which has nothing that an operator could change."""
     for projection in declaration.instances():

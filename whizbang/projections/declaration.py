@@ -82,14 +82,6 @@ def collect_reactions(cls: type) -> dict[type[Event], list[tuple[str, By]]]:
     return reactions
 
 
-def key_finder(by: By) -> Callable[[Any, Any], Any]:
-    """f(event, meta) that gives the key, or keys, that `by` means."""
-    if callable(by):
-        return by
-    field = str(by)
-    return lambda event, meta: getattr(event, field)
-
-
 def instances() -> Iterator[Projection]:
     """One object a declared projection; of a class that was defined again, the newest."""
     newest = {(cls.__module__, cls.__qualname__): cls for cls in declared}

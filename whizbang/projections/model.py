@@ -16,7 +16,6 @@ from whizbang.drivers.rows.columns import plain_type
 from whizbang.exceptions import WhizbangError
 from whizbang.messages.metadata import Metadata
 from whizbang.projections.declaration import DELETE, problems
-from whizbang.projections.declaration import DELETE, key_finder, problems
 from whizbang.projections.failing import mark_failing
 from whizbang.projections.free import Projection, Recorded
 from whizbang.projections.keys import key_finder

@@ -16,7 +16,7 @@ from whizbang.projections import declaration
 from whizbang.projections.subscription import ProjectionSubscription
 from whizbang.store.event_store import EventStore, event_store
 from whizbang.store.slices import slice_of
-from whizbang.subscriptions.partitioning import BY_STREAM, SliceRange
+from whizbang.subscriptions.partitioning import BY_STREAM, WHOLE, SliceRange
 
 if TYPE_CHECKING:
     from whizbang.domain.unit_of_work import PlacedEvent
@@ -41,23 +41,30 @@ class Target(NamedTuple):
 
     def is_reached(self) -> bool:
         """Is every event up to the position that the projection wants applied?"""
+        if self._is_in_memory:
+            standing = self.standing()
+            return standing is not None and (
+                standing >= self.position or self._wants_nothing_after(standing, WHOLE)
+            )
         partitions = self._partitions()
         return bool(partitions) and all(
-            row.position >= self.position or self._wants_nothing_after(row) for row in partitions
+            row.position >= self.position or self._wants_nothing_after(row.position, _part(row))
+            for row in partitions
         )
 
     def standing(self) -> int | None:
-        """The lowest position of those checkpoints; None before a worker has made them."""
-        return min((row.position for row in self._partitions()), default=None)
-        """The position of its checkpoint; None before a worker has made it.
+        """The lowest position of those checkpoints; None before a worker has made them.
 
         What is held in memory stands where this process has brought it.
         """
-        if not self.definition.projection.runs_in_worker:
+        if self._is_in_memory:
             applied: int | None = self.definition.projection.applied_position()
             return applied
-        rows = Subscription.objects.using(self.definition.using).filter(name=self.name)
-        return rows.values_list("position", flat=True).first()
+        return min((row.position for row in self._partitions()), default=None)
+
+    @property
+    def _is_in_memory(self) -> bool:
+        return not self.definition.projection.runs_in_worker
 
     def _partitions(self) -> list[Partition]:
         rows = Partition.objects.using(self.definition.using).filter(subscription=self.name)
@@ -68,20 +75,24 @@ class Target(NamedTuple):
             or any(row.first_slice <= number < row.end_slice for number in self.slices)
         ]
 
-    def _wants_nothing_after(self, row: Partition) -> bool:
+    def _wants_nothing_after(self, standing: int, part: SliceRange) -> bool:
         """The checkpoint of a partition that is not concerned follows at leisure."""
-        if self._has_wanted_after(row):
+        if self._has_wanted_after(standing, part):
             return False
         # Until the log is settled there, an open transaction can still bring one: look again after that.
         is_settled = self.definition.store.driver.settled_head() >= self.position
-        return is_settled and not self._has_wanted_after(row)
+        return is_settled and not self._has_wanted_after(standing, part)
 
-    def _has_wanted_after(self, row: Partition) -> bool:
-        wanted = self.definition.wanted(SliceRange(row.first_slice, row.end_slice))
+    def _has_wanted_after(self, standing: int, part: SliceRange) -> bool:
+        wanted = self.definition.wanted(part)
         rows = self.definition.store.driver.read_log(
-            after=row.position, until=self.position, limit=1, filter=wanted
+            after=standing, until=self.position, limit=1, filter=wanted
         )
         return next(iter(rows), None) is not None
+
+
+def _part(row: Partition) -> SliceRange:
+    return SliceRange(row.first_slice, row.end_slice)
 
 
 def find_definitions(wanted: Iterable[Wanted], store: EventStore) -> list[ProjectionSubscription]:

@@ -18,10 +18,7 @@ def all_definitions(store: EventStore) -> list[SubscriptionDefinition]:
     Cached projections have no checkpoint: each process that reads them follows the log by itself.
     """
     found: list[SubscriptionDefinition] = [CatalogueSubscription(store)]
-    found.extend(subscription_of(store, p) for p in declaration.instances())
-    found.extend(
-        ProjectionSubscription(store, p) for p in declaration.instances() if p.runs_in_worker
-    )
+    found.extend(subscription_of(store, p) for p in declaration.instances() if p.runs_in_worker)
     found.extend(
         SubscriberSubscription(store, s)
         for s in registry.subscribers

@@ -12,8 +12,9 @@ from whizbang.exceptions import WrongMode
 from whizbang.projections.cached import caches
 from whizbang.projections.cached.contents import Route, copied_items, picked
 from whizbang.projections.cached.entry_format import EntryFormat
-from whizbang.projections.declaration import key_finder
 from whizbang.projections.free import Projection, Recorded
+from whizbang.projections.keys import key_finder
+from whizbang.subscriptions.partitioning import KeyFilter
 
 
 class CachedProjection(Projection):
@@ -112,7 +113,9 @@ class CachedProjection(Projection):
         caches.wake(cache)
         return cache.position if cache.is_filled.is_set() else None
 
-    def apply_batch(self, events: Sequence[Recorded], *, using: str) -> NoReturn:
+    def apply_batch(
+        self, events: Sequence[Recorded], *, using: str, slices: KeyFilter | None = None
+    ) -> NoReturn:
         raise WrongMode(f"{self.name} is kept in memory by who reads it: no worker runs it.")
 
     @classmethod

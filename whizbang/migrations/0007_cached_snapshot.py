@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("whizbang", "0003_subscription_repair"),
+        ("whizbang", "0006_partitions"),
     ]
 
     operations = [
