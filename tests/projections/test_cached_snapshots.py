@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import redis
 from django.core.cache import caches as django_caches
 
 import whizbang
@@ -45,12 +46,12 @@ def place(request: Any, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Itera
     }
     monkeypatch.setattr(OrderCache, "share_through", "shared")
     yield request.param
-    header = place_of(caches.cache_of(OrderCache).projection, whizbang.event_store()).find(NAME)
-    prefix = "whizbang:default:cached:shop.OrderCache"
-    django_caches["shared"].delete(prefix)
-    for number in range(0 if header is None else header.chunk_count):
-        django_caches["shared"].delete(f"{prefix}:{header.token}:{number}")  # type: ignore[union-attr]
-    django_caches["shared"].close()
+    cache = django_caches["shared"]
+    client = redis.Redis.from_url(request.getfixturevalue("redis_url"))
+    for key in client.scan_iter(f"{cache.key_prefix}:*"):
+        client.delete(key)
+    client.close()
+    cache.close()
 
 
 NAME = "shop.OrderCache"
