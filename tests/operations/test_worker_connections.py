@@ -48,8 +48,8 @@ def test_worker_forgets_with_its_connection_how_far_the_log_was(monkeypatch: Mon
     made: list[Engine] = []
 
     class Noted(Engine):
-        def __init__(self, *given: Any) -> None:
-            super().__init__(*given)
+        def __init__(self, *given: Any, **known: Any) -> None:
+            super().__init__(*given, **known)
             made.append(self)
 
     turns: list[int] = []
