@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -17,12 +17,18 @@ from whizbang.conf import DEFAULT_PIPELINE, find_problems, given, settings
 from whizbang.domain import aggregate
 from whizbang.drivers.sinks import make_sink
 from whizbang.drivers.sinks.masking import mask
+from whizbang.drivers.tables import has_columns
 from whizbang.exceptions import WhizbangError
 from whizbang.messages import types
+from whizbang.models import Subscription
 from whizbang.projections import declaration
 from whizbang.projections.external import ExternalProjection
 from whizbang.routing.registry import registry
 from whizbang.store import snapshot_format
+from whizbang.store.event_store import event_store
+from whizbang.subscriptions.definition import SubscriptionDefinition
+from whizbang.subscriptions.registered import all_definitions
+from whizbang.subscriptions.start import needs_rebuild
 
 _DELIVERIES = ("async", "inline")
 _CORE_STAGES = DEFAULT_PIPELINE[5:]  # Handle, Commit, Outbox, Respond
@@ -360,3 +366,38 @@ def _check_alias(projection: Any) -> Iterator[checks.CheckMessage]:
             hint="An inline projection shares the append's transaction: use delivery = 'async'.",
             id="whizbang.E043",
         )
+
+
+@checks.register(checks.Tags.database)
+def check_read_models(
+    app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Where Django may ask a database: with `migrate`, and with `check --database`."""
+    if not databases or any(find_problems(given())):
+        return []
+    return [
+        _needs_rebuild(definition)
+        for definition in all_definitions(event_store())
+        if definition.using in databases and _is_outdated(definition)
+    ]
+
+
+def _is_outdated(definition: SubscriptionDefinition) -> bool:
+    # Before the first `migrate`, or one that is due, there may be no such table or column.
+    if not has_columns(Subscription, ("name", "version", "fingerprint"), using=definition.using):
+        return False
+    rows = Subscription.objects.using(definition.using).only("version", "fingerprint")
+    row = rows.filter(name=definition.name).first()
+    return row is not None and needs_rebuild(definition, row)
+
+
+def _needs_rebuild(definition: SubscriptionDefinition) -> checks.CheckMessage:
+    projection = getattr(definition, "projection", None)
+    hint = f"Run `manage.py whizbang rebuild {definition.name}`"
+    if projection is not None and not projection.is_rebuildable:
+        hint = f"Give it a clear() that empties what it wrote, then r{hint[1:]}"
+    return checks.Warning(
+        f"{definition.name} needs a rebuild: its rows are of another version of its code or model.",
+        hint=f"{hint}; until then the old rows are read, and new events are applied to them.",
+        id="whizbang.W007",
+    )
