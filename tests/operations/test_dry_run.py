@@ -21,7 +21,7 @@ from tests.shop.projections import OrderSummaries
 from whizbang import Context, Projection, on, subscribes
 from whizbang.drivers.read_only import WriteRefused
 from whizbang.exceptions import WhizbangError
-from whizbang.models import InboxMessage, ParkedStream, StoredEvent, Subscription
+from whizbang.models import InboxMessage, ParkedStream, Partition, StoredEvent, Subscription
 from whizbang.operations.dry_run import _ModelRun, dry_run
 from whizbang.operations.scope import Scope
 from whizbang.subscriptions.registered import all_definitions
@@ -54,7 +54,7 @@ def content() -> list[Any]:
 def stand_at_the_end() -> None:
     store = whizbang.event_store()
     ensure_rows(all_definitions(store))
-    Subscription.objects.update(position=store.head())
+    Partition.objects.update(position=store.head())
 
 
 def name_of(part: str) -> str:

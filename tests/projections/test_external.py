@@ -286,7 +286,8 @@ class TestWhenTheSinkFails:
         engine = Engine(whizbang.event_store(), "worker")
         failing().is_down = True
         note("1", "a")
-        runner = next(r for r in engine._runners if r.definition.name == name_of(documents))
+        engine.run_once()
+        runner = next(r for r in engine.runners if r.definition.name == name_of(documents))
         for _ in range(5):
             engine.run_once()
             runner._outage._next_at = 0.0  # type: ignore[attr-defined]

@@ -22,7 +22,6 @@ from whizbang.operations.rebuild import (
     request_undo,
     resume_rebuild,
 )
-from whizbang.operations.subscriptions import refuse_cached
 
 _BY = "command line"
 _MOST_LISTED = 20
@@ -75,7 +74,6 @@ class RebuildVerb(Verb):
             )
 
     def run(self, command: BaseCommand, options: Options) -> None:
-        refuse_cached(options["projection"])
         what = options["what"] or "request"
         run = getattr(self, f"_{what}")(command, options)
         if run is not None and options["now"]:

@@ -12,6 +12,7 @@ from whizbang.drivers.shadows.postgres import SwappedShadow
 from whizbang.exceptions import UnknownMessageType, WhizbangError
 from whizbang.models import Rebuild, Subscription
 from whizbang.operations.rebuild.twin import KEPT, forget_twin, twin_row
+from whizbang.operations.subscriptions import refuse_cached
 from whizbang.projections.subscription import ProjectionSubscription
 from whizbang.store.event_store import EventStore, event_store
 from whizbang.subscriptions.known_types import unknown_types
@@ -157,6 +158,7 @@ def _change(store: EventStore, run: Rebuild, **values: Any) -> Rebuild:
 
 def find_projection(store: EventStore, name: str) -> ProjectionSubscription:
     """A rebuildable projection by its name. Raises WhizbangError with the names there are."""
+    refuse_cached(name)
     found = {d.name: d for d in all_definitions(store) if isinstance(d, ProjectionSubscription)}
     if name not in found:
         raise WhizbangError(
