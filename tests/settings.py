@@ -119,6 +119,7 @@ INSTALLED_APPS = [
     "projects.example.payments",
     "projects.example.shipping",
     "tests.shop",
+    "tests.words",
 ]
 # Absent where the newest Django is tested, which it refuses.
 if find_spec("django_celery_beat"):

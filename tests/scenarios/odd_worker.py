@@ -95,6 +95,11 @@ def break_mechanism(name: str) -> None:
 
         backfilling.transaction = SimpleNamespace(atomic=lambda **known: nullcontext())  # type: ignore[assignment]
         backfilling.hold_still = lambda definition: 0  # type: ignore[assignment]
+    elif name == "key":  # partitions by key hash the stream instead
+        from whizbang.store.slices import slice_of
+        from whizbang.subscriptions.parked_keys import Unparked
+
+        Unparked.takes = lambda self, key, event: self.slices.contains(slice_of(event.stream))  # type: ignore[method-assign]
     else:
         assert name == "epoch"  # whoever was frozen goes on as if nothing had happened
 

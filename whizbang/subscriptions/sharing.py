@@ -28,7 +28,7 @@ class Shares:
         self._all: Counter[str] = Counter()
         for slot in slots:
             if (owner := owners.get(slot.lease)) in crew:
-                self._add(str(owner), slot, 1)
+                self.add(str(owner), slot)
 
     def next_for(self, slot: Slot) -> str:
         """The worker that has the least, who is to have one more."""
@@ -40,18 +40,12 @@ class Shares:
         of_subscription, of_all = mine[0] - theirs[0], mine[1] - theirs[1]
         return of_subscription >= 2 or (of_subscription == 1 and of_all >= 2)
 
-    def give(self, slot: Slot, other: str) -> None:
-        self._add(other, slot, 1)
-
-    def take(self, slot: Slot, owner: str) -> None:
-        self._add(owner, slot, -1)
+    def add(self, owner: str, slot: Slot, by: int = 1) -> None:
+        self._of[owner, slot.subscription] += by
+        self._all[owner] += by
 
     def _counts(self, owner: str, slot: Slot) -> tuple[int, int]:
         return self._of[owner, slot.subscription], self._all[owner]
-
-    def _add(self, owner: str, slot: Slot, by: int) -> None:
-        self._of[owner, slot.subscription] += by
-        self._all[owner] += by
 
 
 def to_give_back(
@@ -59,14 +53,15 @@ def to_give_back(
 ) -> list[Slot]:
     """Those of a worker's partitions that others of its crew are to have."""
     shares = Shares(crew, slots, owners)
+    _takers(shares, slots, owners)  # what is free now counts as theirs already
     given = []
     for slot in slots:
         if owners.get(slot.lease) != me:
             continue
         other = shares.next_for(slot)
         if other != me and shares.gives_way(me, slot, other):
-            shares.take(slot, me)
-            shares.give(slot, other)
+            shares.add(me, slot, -1)
+            shares.add(other, slot)
             given.append(slot)
     return given
 
@@ -75,13 +70,15 @@ def to_take(
     me: str, slots: Sequence[Slot], owners: Mapping[str, str], crew: Set[str]
 ) -> list[Slot]:
     """Those of the free partitions that are a worker's to take."""
-    shares = Shares(crew, slots, owners)
-    taken = []
+    takers = _takers(Shares(crew, slots, owners), slots, owners)
+    return [slot for slot, taker in takers.items() if taker == me]
+
+
+def _takers(shares: Shares, slots: Iterable[Slot], owners: Mapping[str, str]) -> dict[Slot, str]:
+    """Whose turn it is with each of the free partitions."""
+    takers = {}
     for slot in slots:
-        if slot.lease in owners:
-            continue
-        taker = shares.next_for(slot)
-        shares.give(slot, taker)
-        if taker == me:
-            taken.append(slot)
-    return taken
+        if slot.lease not in owners:
+            takers[slot] = shares.next_for(slot)
+            shares.add(takers[slot], slot)
+    return takers
