@@ -214,6 +214,25 @@ def about_to_apply(engines: Callable[[str], Engine]) -> tuple[SubscriptionRunner
     return runner, list(worker._buffer)
 
 
+def test_checkpoint_of_who_has_nothing_to_apply_follows_without_new_events(
+    engines: Callable[[str], Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from whizbang.subscriptions import runner as runner_module
+
+    split_partition(SPEAKERS)
+    worker = engines("one")
+    say("ada", "a")
+    run_in_turn(worker)
+    say("ada", "a")
+    run_in_turn(worker)
+    head = whizbang.event_store().head()
+    rows = Partition.objects.filter(subscription=SPEAKERS)
+    assert min(rows.values_list("position", flat=True)) < head, "not at once"
+    monkeypatch.setattr(runner_module, "_IDLE_CHECKPOINT_SECONDS", 0.0)
+    run_in_turn(worker)
+    assert set(rows.values_list("position", flat=True)) == {head}
+
+
 # Split and merge
 
 

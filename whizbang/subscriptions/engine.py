@@ -121,6 +121,7 @@ class Engine:
     def _feed(self, runner: SubscriptionRunner) -> int:
         mark = self._tail.mark
         if runner.position >= mark:
+            runner.settle_at_leisure()
             return 0
         limit = settings.BATCH_SIZE
         if runner.position >= self._start:

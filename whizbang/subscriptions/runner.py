@@ -234,17 +234,19 @@ class SubscriptionRunner:
     def _move_idle(self, upto: int) -> None:
         """Nothing to apply: the checkpoint need not move more than once a second."""
         self.position = upto
-        now = time.monotonic()
-        if upto != self._stored_position and now - self._moved_at > _IDLE_CHECKPOINT_SECONDS:
-            self._move(upto)
-            self._stored_position = upto
-            self._moved_at = now
+        self.settle_at_leisure()
+
+    def settle_at_leisure(self) -> None:
+        """See settle(); does it once a second at most. To be called also while nothing new comes."""
+        if time.monotonic() - self._moved_at > _IDLE_CHECKPOINT_SECONDS:
+            self.settle()
 
     def settle(self) -> None:
-        """Store a position that is ahead of the checkpoint, before the lease is given back."""
+        """Store a position that is ahead of the checkpoint."""
         if self.position != self._stored_position:
             self._move(self.position)
             self._stored_position = self.position
+            self._moved_at = time.monotonic()
 
     def read_alone(self, *, until: int, limit: int) -> list[StoredRow]:
         """The next wanted rows straight from the store, for a partition that lags behind."""
