@@ -7,6 +7,7 @@ README.md in an empty folder, and then checks the project that came out. Needs t
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import subprocess
 import sys
@@ -38,7 +39,7 @@ class FreshProject:
         venv.create(folder / "venv", with_pip=True)
         constraints = folder / "constraints.txt"
         constraints.write_text(f"django-whizbang @ {wheel.resolve().as_uri()}\n")
-        self._environment = _clean_environment() | {
+        self._environment = clean_environment() | {
             "PATH": f"{folder / 'venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "VIRTUAL_ENV": str(folder / "venv"),
             "PIP_CONSTRAINT": str(constraints),
@@ -66,6 +67,17 @@ class FreshProject:
         path = self._find_manage().parent / step.argument
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(step.text)
+
+    def _follow_append(self, step: Step) -> None:
+        with (self._find_manage().parent / step.argument).open("a") as file:
+            file.write(f"\n\n{step.text}")
+
+    def _follow_replace(self, step: Step) -> None:
+        path = self._find_manage().parent / step.argument
+        try:
+            path.write_text(replace_class(path.read_text(), step.text))
+        except ValueError as error:
+            raise ReadmeError(f"Line {step.line}: {error}") from error
 
     def _follow_python(self, step: Step) -> None:
         self.manage("shell", "-c", step.text)
@@ -99,7 +111,18 @@ class FreshProject:
             raise ReadmeError(f"README, {cause}: exit code {done.returncode}.")
 
 
-def _clean_environment() -> dict[str, str]:
+def replace_class(module: str, block: str) -> str:
+    """The module with the block's class in place of its own. Raises ValueError where there is not one of each."""
+    (name,) = (node.name for node in ast.parse(block).body if isinstance(node, ast.ClassDef))
+    found = [n for n in ast.parse(module).body if isinstance(n, ast.ClassDef) and n.name == name]
+    if len(found) != 1:
+        raise ValueError(f"the file has {len(found)} classes {name}, expected one.")
+    lines = module.splitlines(keepends=True)
+    lines[found[0].lineno - 1 : found[0].end_lineno] = block.splitlines(keepends=True)
+    return "".join(lines)
+
+
+def clean_environment() -> dict[str, str]:
     """The caller's, without what would lead to another project or another Python."""
     foreign = ("DJANGO_SETTINGS_MODULE", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
     return {name: value for name, value in os.environ.items() if name not in foreign}

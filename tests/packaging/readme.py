@@ -3,6 +3,8 @@
 <!-- readme:shell -->               run the lines with bash; a leading "$ " is dropped
 <!-- readme:settings -->            append to the project's settings.py
 <!-- readme:file shop/models.py --> write the file
+<!-- readme:append shop/models.py --> append to the file
+<!-- readme:replace shop/models.py --> put the class in the place of the file's own of its name
 <!-- readme:python -->              run in `manage.py shell`
 <!-- readme:output -->              what the step before prints contains these lines
 """
@@ -12,7 +14,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-KINDS = ("shell", "settings", "file", "python", "output")
+KINDS = ("shell", "settings", "file", "append", "replace", "python", "output")
+OF_FILES = ("file", "append", "replace")
 MARKER = re.compile(r"<!--\s*readme:(?P<kind>\w+)(?:\s+(?P<argument>\S+))?\s*-->")
 STEP = re.compile(
     MARKER.pattern + r"\s*\n+(?P<fence>`{3,})[^\n]*\n(?P<text>.*?)^(?P=fence)\s*$", re.M | re.S
@@ -52,8 +55,10 @@ def _read_step(readme: str, match: re.Match[str]) -> Step:
         raise ReadmeError(
             f"Line {line}: unknown kind {kind!r}, expected one of {', '.join(KINDS)}."
         )
-    if (kind == "file") != bool(argument):
-        raise ReadmeError(f"Line {line}: a path belongs to readme:file, and to nothing else.")
+    if (kind in OF_FILES) != bool(argument):
+        raise ReadmeError(
+            f"Line {line}: a path belongs to readme:file, append and replace, and to nothing else."
+        )
     return Step(kind=kind, argument=argument, text=match["text"], line=line)
 
 

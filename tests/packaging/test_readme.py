@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.packaging.fresh_project import NEEDED_KINDS, ROOT
+from tests.packaging.fresh_project import NEEDED_KINDS, ROOT, replace_class
 from tests.packaging.readme import ReadmeError, Step, read_steps
 
 README = """
@@ -49,6 +49,16 @@ def test_marked_blocks_are_read_in_order() -> None:
 def test_unusable_marker_is_refused(readme: str, message: str) -> None:
     with pytest.raises(ReadmeError, match=message):
         read_steps(readme)
+
+
+def test_a_class_is_replaced_by_the_one_of_its_name() -> None:
+    module = "import os\n\n\nclass A:\n    x = 1\n\n\nclass B:\n    x = 1\n"
+    replaced = replace_class(module, "# a comment\nclass A:\n    x = 2\n    y = 3\n")
+    assert replaced == (
+        "import os\n\n\n# a comment\nclass A:\n    x = 2\n    y = 3\n\n\nclass B:\n    x = 1\n"
+    )
+    with pytest.raises(ValueError, match="0 classes C"):
+        replace_class(module, "class C:\n    x = 2\n")
 
 
 def test_our_readme_marks_every_step_that_the_package_check_needs() -> None:
