@@ -11,6 +11,7 @@ from types import ModuleType
 from benchmarks.options import Options
 
 NAMES = ("dispatch", "command", "append", "read", "project", "cdnow")
+GROWING = ("project",)  # those that can be told how much there is to do
 
 
 def load(name: str) -> ModuleType:
@@ -29,10 +30,27 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--full", action="store_true", help="all the data, however long it takes")
     size.add_argument("--smoke", action="store_true", help="seconds only; the figures mean nothing")
+    parser.add_argument(
+        "--events",
+        type=_count,
+        nargs="+",
+        default=(),
+        metavar="COUNT",
+        help=f"of {', '.join(GROWING)}: rebuild logs of these lengths",
+    )
     chosen = parser.parse_args(arguments)
     if chosen.name is not None and chosen.name not in NAMES:
         parser.error(f"there is no benchmark {chosen.name!r}; choose one of: {', '.join(NAMES)}")
+    if chosen.events and chosen.name not in GROWING:
+        parser.error(f"--events is for {', '.join(GROWING)}")
     return chosen
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError("at least one event")
+    return count
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -40,7 +58,8 @@ def main(arguments: Sequence[str]) -> None:
     if chosen.name is None:
         print(describe_all())
         return
-    report = load(chosen.name).run(Options(full=chosen.full, smoke=chosen.smoke))
+    options = Options(full=chosen.full, smoke=chosen.smoke, events=tuple(chosen.events))
+    report = load(chosen.name).run(options)
     print(report.as_json() if chosen.json else report.as_text())
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
-from time import perf_counter
 from typing import NamedTuple
 
 from benchmarks import databases, machine, site
 from benchmarks.child import run_in_child
 from benchmarks.databases import Database
 from benchmarks.measuring import Series, interleave
-from benchmarks.memory import read_peak_mib
 from benchmarks.options import Options
-from benchmarks.projecting import following, rebuilding
+from benchmarks.projecting import capacity, following, growth, rebuilding
+from benchmarks.projecting.capacity import Capacity
 from benchmarks.projecting.following import Latencies
+from benchmarks.projecting.growth import Grown
 from benchmarks.report import Figure, Goal, Report, at_least, at_most
 
 PROJECTION = "bench.CartTotals"
@@ -24,6 +24,7 @@ OURS, BY_HAND, PEER = "rebuild", "loop by hand", "eventsourcing's runner"
 MIN_OF_HAND = 0.6
 MAX_P50_MS, MAX_P99_MS = 15.0, 60.0
 MAX_LAG_SECONDS = 1.0
+MIN_OF_PACE = 0.95
 SLOW, FAST = 500, 2000  # events a second
 FAST_BATCH = 4
 
@@ -35,26 +36,33 @@ class Size(NamedTuple):
     rounds: int
     follow_seconds: float
     peer_events: int
+    backlog: int  # that one worker alone catches up with
+    capacity_rounds: int = 1
+    writing_seconds: float = 3.0
     growth: Sequence[int] = ()
+    growth_rounds: int = 1
 
 
-DEFAULT = Size(events=100_000, rounds=3, follow_seconds=10, peer_events=2_000)
+DEFAULT = Size(events=100_000, rounds=3, follow_seconds=10, peer_events=2_000, backlog=100_000)
 FULL = Size(
     events=1_000_000,
     rounds=3,
     follow_seconds=60,
     peer_events=20_000,
+    backlog=200_000,
+    capacity_rounds=3,
     growth=(100_000, 1_000_000, 5_000_000),
+    growth_rounds=3,
 )
-SMOKE = Size(events=200, rounds=2, follow_seconds=0.5, peer_events=40)
-
-
-class Grown(NamedTuple):
-    """A rebuild of so many events in a process of its own."""
-
-    events: int
-    seconds: float
-    peak_mib: float | None
+SMOKE = Size(
+    events=200,
+    rounds=2,
+    follow_seconds=0.5,
+    peer_events=40,
+    backlog=200,
+    writing_seconds=0.05,
+    growth=(100, 300),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +73,14 @@ class Measured:
     slow: Latencies
     fast: Latencies
     peer_rate: float | None
+    capacity: Sequence[Capacity]
     growth: Sequence[Grown]
 
 
 def run(options: Options) -> Report:
     size = SMOKE if options.smoke else FULL if options.full else DEFAULT
+    if options.events:
+        size = size._replace(growth=options.events)
     found = measure(size) if databases.is_available("postgresql") else None
     versions = {} if found is None else {"postgresql": found.version}
     missing = found is not None and found.peer_rate is None
@@ -100,7 +111,10 @@ def measure(size: Size) -> Measured:
         slow=slow,
         fast=fast,
         peer_rate=measure_peer(size.peer_events),
-        growth=[measure_growth(events) for events in size.growth],
+        capacity=capacity.measure(
+            size.backlog, rounds=size.capacity_rounds, writing_seconds=size.writing_seconds
+        ),
+        growth=growth.measure(PROJECTION, size.growth, rounds=size.growth_rounds),
     )
 
 
@@ -148,24 +162,6 @@ def measure_peer(events: int) -> float | None:
         return run_in_child(eventsourcing_projection.measure, database.settings, events)
 
 
-def measure_growth(events: int) -> Grown:
-    with databases.make("postgresql") as database:
-        run_in_child(fill, database, events)
-        return run_in_child(rebuild_alone, database, events)
-
-
-def fill(database: Database, events: int) -> None:
-    site.set_up(database)
-    rebuilding.fill_log(events)
-
-
-def rebuild_alone(database: Database, events: int) -> Grown:
-    site.set_up(database)
-    started = perf_counter()
-    rebuilding.rebuild(PROJECTION)
-    return Grown(events, perf_counter() - started, read_peak_mib())
-
-
 def describe(found: Measured) -> Iterator[Figure]:
     events, keys = found.size.events, found.size.events // rebuilding.ROUNDS_OF_KEYS
     for name, series in found.rebuilt.items():
@@ -195,15 +191,8 @@ def describe(found: Measured) -> Iterator[Figure]:
                 "most_ms": max(latencies.seconds) * 1e3,
             },
         )
-    for grown in found.growth:
-        yield Figure(
-            table="a rebuild grows, postgresql",
-            name=f"{grown.events:,} events",
-            values={
-                "us_per_event": grown.seconds / grown.events * 1e6,
-                "peak_mib": grown.peak_mib,
-            },
-        )
+    yield from capacity.describe(found.capacity, backlog=found.size.backlog)
+    yield from growth.describe(found.growth)
 
 
 def p99(latencies: Latencies) -> float:
@@ -232,3 +221,8 @@ def judge(found: Measured | None) -> Iterator[Goal]:
     yield at_most(
         f"lag at {FAST:,} events/s, the longest", fast and max(fast.seconds), MAX_LAG_SECONDS, " s"
     )
+    # Else a writer that was held up would make the lag look well.
+    yield at_least(f"reached of {FAST:,} events/s", fast and fast.rate / FAST, MIN_OF_PACE)
+    yield from capacity.judge([] if found is None else found.capacity)
+    if found is None or found.growth:
+        yield from growth.judge([] if found is None else found.growth)

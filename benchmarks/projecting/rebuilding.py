@@ -25,19 +25,29 @@ class Rebuilt(NamedTuple):
     events: int
 
 
-def fill_log(count: int) -> None:
-    """So many events, cart by cart and round by round, as carts are filled at the same time."""
+def fill_log(count: int, *, keys: int | None = None) -> None:
+    """So many events, cart by cart and round by round, as carts are filled at the same time.
+
+    `keys` carts, or as many as get ROUNDS_OF_KEYS events each.
+    """
     import whizbang
 
-    whizbang.event_store().import_events(make_events(count))
+    whizbang.event_store().import_events(make_events(count, keys or count // ROUNDS_OF_KEYS))
 
 
-def make_events(count: int) -> Iterator[tuple[str, Any]]:
+def settle_table() -> None:
+    """What the server would do to a table that was just filled, at a moment of its own: not while we measure."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM (ANALYZE) whizbang_event")
+
+
+def make_events(count: int, keys: int) -> Iterator[tuple[str, Any]]:
     from benchmarks.app.messages import ItemAdded
 
-    carts = count // ROUNDS_OF_KEYS
     for number in range(count):
-        cart_id = f"cart-{number % carts}"
+        cart_id = f"cart-{number % keys}"
         amount = Decimal(number % 900 + 100) / 100
         yield (
             f"bench.Cart-{cart_id}",

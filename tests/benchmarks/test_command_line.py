@@ -160,6 +160,16 @@ def test_project_rebuilds_as_the_loop_does_and_follows() -> None:
         names_in(report, "200 events into 10 rows, postgresql")
     )
     assert len(names_in(report, "from commit to projected, 0.5 s, postgresql")) == 2
+    assert len(names_in(report, "capacity, 200 events to catch up with, postgresql")) == 2
+    grown = "a rebuild into 100 rows grows, postgresql"
+    assert names_in(report, grown) == ["100 events", "300 events"]
+
+
+def test_lengths_of_logs_are_refused_where_nothing_grows() -> None:
+    done = run_benchmarks("dispatch", "--events", "100")
+
+    assert done.returncode == 2
+    assert "--events is for project" in done.stderr
 
 
 def test_cdnow_reports_rate_and_memory_of_every_run() -> None:
