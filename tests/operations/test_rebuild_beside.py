@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import StringIO
 from typing import Any
 
@@ -31,7 +31,10 @@ from whizbang.operations.rebuild import (
 from whizbang.operations.rebuild.watch import Watch
 from whizbang.operations.status import subscription_statuses
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("no_tables_of_rebuilds"),
+]
 requires_postgres = pytest.mark.requires_postgres
 Drain = Callable[..., Any]
 NAME = "shop.OrderSummaries"
@@ -41,14 +44,6 @@ def call(*arguments: str) -> str:
     output = StringIO()
     call_command("whizbang", *arguments, stdout=output)
     return output.getvalue()
-
-
-@pytest.fixture(autouse=True)
-def no_leftovers(transactional_db: None) -> Iterator[None]:
-    yield
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("DROP SCHEMA IF EXISTS whizbang_new, whizbang_old CASCADE")
 
 
 @pytest.fixture

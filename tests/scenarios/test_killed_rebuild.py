@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -25,17 +24,12 @@ from tests.shop.models import OrderSummary
 from whizbang.models import Rebuild, Subscription
 from whizbang.operations.rebuild import request_rebuild
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("no_tables_of_rebuilds"),
+]
 STREAMS = 10
 PHASES = ("folding", "indexing", "publishing", "before the commit")
-
-
-@pytest.fixture(autouse=True)
-def no_leftovers(transactional_db: None) -> Iterator[None]:
-    yield
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("DROP SCHEMA IF EXISTS whizbang_new, whizbang_old CASCADE")
 
 
 @pytest.mark.parametrize("phase", PHASES)

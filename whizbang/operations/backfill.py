@@ -15,6 +15,7 @@ from whizbang.conf import settings
 from whizbang.exceptions import WhizbangError
 from whizbang.messages.text import error_text
 from whizbang.models import Backfill, Rebuild
+from whizbang.operations.rebuild import open_rebuild
 from whizbang.operations.scope import Scope, Section, fix_scope, section_to_plain
 from whizbang.operations.subscriptions import find_subscription
 from whizbang.projections.model import ModelProjection
@@ -193,7 +194,7 @@ def _fix(definition: SubscriptionDefinition, scope: Scope) -> Section:
 def _last_rebuild(definition: SubscriptionDefinition) -> int:
     """The id of the last one; raises WhizbangError while one is open, which makes all rows anew."""
     rebuilds = Rebuild.objects.using(definition.store.using).filter(projection=definition.name)
-    if rebuilds.filter(status__in=(Rebuild.Status.REQUESTED, Rebuild.Status.RUNNING)).exists():
+    if open_rebuild(definition.store, definition.name) is not None:
         raise WhizbangError(f"A rebuild of {definition.name!r} is open: it applies all of history.")
     return rebuilds.aggregate(last=Max("id"))["last"] or 0
 

@@ -17,6 +17,7 @@ from whizbang.exceptions import WhizbangError
 from whizbang.messages.text import error_text, traceback_text
 from whizbang.models import Backfill, ParkedStream, Rebuild, SkippedEvent
 from whizbang.operations.backfill import OPEN, Status, aliases_of
+from whizbang.operations.rebuild import open_rebuild
 from whizbang.operations.scope import section_from_plain
 from whizbang.operations.subscriptions import find_subscription
 from whizbang.store.event_store import EventStore, event_store
@@ -205,7 +206,7 @@ def _advance(run: Backfill, using: str, upto: int, *, done: int, left_out: int) 
 def _refuse_rebuilt(definition: SubscriptionDefinition, run: Backfill) -> None:
     """What a rebuild has folded must not be applied once more."""
     rebuilds = Rebuild.objects.using(definition.store.using).filter(projection=definition.name)
-    if rebuilds.filter(status__in=(Rebuild.Status.REQUESTED, Rebuild.Status.RUNNING)).exists():
+    if open_rebuild(definition.store, definition.name) is not None:
         raise _RebuildInTheWay(f"A rebuild of {definition.name} is open.")
     if rebuilds.filter(status=Rebuild.Status.DONE, pk__gt=run.last_rebuild).exists():
         raise _Rebuilt("A rebuild has made the rows anew since the backfill was asked for.")

@@ -21,7 +21,7 @@ from whizbang.projections.failing import failing_event
 from whizbang.projections.model import ModelProjection
 from whizbang.projections.subscription import ProjectionSubscription
 from whizbang.store.event_store import Recorded, event_store
-from whizbang.subscriptions.checkpoint import hold_still
+from whizbang.subscriptions.checkpoint import hold_writers_still
 from whizbang.subscriptions.start import ensure_rows
 
 logger = logging.getLogger(__name__)
@@ -121,11 +121,8 @@ def _hold(definition: ProjectionSubscription, stack: ExitStack) -> int:
     """Let the projection stand still until the stack ends; gives the position up to which it is."""
     for using in dict.fromkeys((definition.using, definition.store.using)):
         stack.enter_context(transaction.atomic(using=using))
-    position = hold_still(definition)
-    if definition.kind != "inline":
-        return position
-    definition.store.driver.hold_appends()
-    return definition.store.head()
+    position = hold_writers_still(definition)
+    return definition.store.head() if definition.kind == "inline" else position
 
 
 def _replace_rows(

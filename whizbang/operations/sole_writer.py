@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from whizbang.drivers.stores.base import LogFilter, StoredRow
+from whizbang.drivers.stores.base import StoredRow
 from whizbang.exceptions import WhizbangError
 from whizbang.messages.text import error_text
 from whizbang.models import ParkedStream
@@ -30,8 +30,9 @@ def refuse_other_writers(
     progress: Progress = None,
 ) -> None:
     """Raise `HealRefused` when an event of another stream goes to one of the rows, or may do so."""
-    types = LogFilter(types=sorted(definition.type_names or ()))
-    rows = definition.store.driver.read_log(after=after, until=until, limit=None, filter=types)
+    rows = definition.store.driver.read_log(
+        after=after, until=until, limit=None, filter=definition.wanted()
+    )
     others = (row for row in rows if row.stream != stream)
     for count, row in enumerate(
         apply_edits(definition.name, others, using=definition.using), start=1

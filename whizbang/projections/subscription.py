@@ -32,15 +32,16 @@ class ProjectionSubscription(SubscriptionDefinition):
         return self.projection.using or self.store.using
 
     def deliver(self, rows: Sequence[StoredRow]) -> None:
-        events = self.read(rows)
-        if events:
-            self.projection.apply_batch(events, using=self.using)
+        self._apply(rows)
 
     def keys_of(self, row: StoredRow) -> list[Any]:
         found = [key for item in self.read([row]) for key in self.projection.keys_of(*item)]
         return list(dict.fromkeys(found))
 
     def deliver_keys(self, rows: Sequence[StoredRow], keys: KeyFilter) -> None:
+        self._apply(rows, slices=keys)
+
+    def _apply(self, rows: Sequence[StoredRow], **options: Any) -> None:
         events = self.read(rows)
         if events:
-            self.projection.apply_batch(events, using=self.using, slices=keys)
+            self.projection.apply_batch(events, using=self.using, **options)

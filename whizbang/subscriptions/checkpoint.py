@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from django.db.models import F
 
-from whizbang.conf import settings
 from whizbang.models import Partition, Subscription
+from whizbang.subscriptions.catching_up import catch_up
 from whizbang.subscriptions.definition import SubscriptionDefinition
 from whizbang.subscriptions.identity import store_identity
 from whizbang.subscriptions.parking import Place, park
@@ -48,6 +48,14 @@ def hold_still(definition: SubscriptionDefinition) -> int:
     return min(row.position for row in rows)
 
 
+def hold_writers_still(definition: SubscriptionDefinition) -> int:
+    """See hold_still(); where the events' own writers apply them, nobody appends meanwhile either."""
+    position = hold_still(definition)
+    if definition.kind == "inline":
+        definition.store.driver.hold_appends()
+    return position
+
+
 def _can_align(definition: SubscriptionDefinition, rows: Sequence[Partition]) -> bool:
     state = Subscription.objects.using(definition.using).get(name=definition.name)
     is_same_log = state.store_id == store_identity(definition.store).store_id
@@ -61,16 +69,8 @@ def align(definition: SubscriptionDefinition, rows: Sequence[Partition]) -> None
         if row.position < target:
             runner = SubscriptionRunner(definition, slices_of(row))
             runner.stand_at(row)
-            _catch_up(runner, target)
+            catch_up(runner, until=target)
             row.position = target
-
-
-def _catch_up(runner: SubscriptionRunner, target: int) -> None:
-    while runner.position < target:
-        limit = settings.BATCH_SIZE
-        rows = runner.read_alone(until=target, limit=limit)
-        runner.run(rows, target if len(rows) < limit else rows[-1].position)
-    runner.settle()
 
 
 def move_all(definition: SubscriptionDefinition, position: int) -> None:

@@ -17,7 +17,7 @@ from django.db import transaction
 from whizbang.conf import settings
 from whizbang.drivers.sinks.base import DocumentRefused, GenerationGone
 from whizbang.drivers.sinks.masking import mask
-from whizbang.drivers.stores.base import LogFilter, StoredRow
+from whizbang.drivers.stores.base import StoredRow
 from whizbang.exceptions import SinkUnavailable, WhizbangError
 from whizbang.messages.text import error_text, traceback_text
 from whizbang.models import ParkedStream, Partition, Subscription
@@ -271,12 +271,11 @@ class OutsideRunner(SubscriptionRunner):
         backfill_from = self.definition.backfill_from
         if backfill_from is LIVE:
             return False
-        names = self.definition.type_names
         rows = self.definition.store.driver.read_log(
             after=start_position(self.definition.store, backfill_from),
             until=self._stored_position,
             limit=1,
-            filter=LogFilter(types=None if names is None else sorted(names)),
+            filter=self.definition.wanted(),
         )
         return next(iter(rows), None) is not None
 

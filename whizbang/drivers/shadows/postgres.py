@@ -43,8 +43,6 @@ _LOCK_MILLISECONDS = 100
 class PostgresShadow(MergedShadow):
     """A staging table with the live one's columns and checks."""
 
-    likeness = "INCLUDING ALL EXCLUDING INDEXES EXCLUDING STATISTICS"
-
     @property
     def table(self) -> str:
         return f"{NEW_SCHEMA}.{self.live}"
@@ -55,7 +53,10 @@ class PostgresShadow(MergedShadow):
     def make(self) -> None:
         self._make_schema(NEW_SCHEMA)
         self.discard()
-        self.execute(f"CREATE TABLE {self.table} (LIKE {self.live} {self.likeness})")
+        self.execute(
+            f"CREATE TABLE {self.table} "
+            f"(LIKE {self.live} INCLUDING ALL EXCLUDING INDEXES EXCLUDING STATISTICS)"
+        )
 
     def finish(self) -> None:
         """What finds rows by their key; the live table has the other constraints."""

@@ -111,12 +111,6 @@ class LogFilter:
 NO_FILTER = LogFilter()
 
 
-def batched(rows: Iterator[StoredRow]) -> Iterator[list[StoredRow]]:
-    """Pages of a plain iterator."""
-    while page := list(islice(rows, _PAGE_ROWS)):
-        yield page
-
-
 class LogTail(ABC):
     """Follows the end of one log for one connection and tells what is settled there.
 
@@ -236,7 +230,9 @@ class EventStoreDriver(ABC):
         Outside of a transaction a driver may read the next page meanwhile, on another connection: `until`
         is settled. Close the iterator, or read it to its end.
         """
-        yield from batched(self.read_log(after=after, until=until, limit=None, filter=filter))
+        rows = self.read_log(after=after, until=until, limit=None, filter=filter)
+        while page := list(islice(rows, _PAGE_ROWS)):
+            yield page
 
     def count_log(self, *, after: int, until: int, filter: LogFilter = NO_FILTER) -> int:
         """How many events `read_log` would give; drivers make it quicker."""

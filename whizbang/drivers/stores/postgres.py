@@ -200,7 +200,7 @@ class PostgresStore(RelationalStore):
         )
         with closing(pages):
             for rows in pages:
-                yield rows[: rows_until(until, rows)] if rows[-1][0] > until else rows
+                yield rows_until(until, rows)
 
     # The settled end
 

@@ -41,6 +41,7 @@ ANY_PAUSE_SECONDS = 0.001
 
 Where = tuple[list[str], list[Any]]  # conditions joined by AND, and their parameters
 R = TypeVar("R")
+Row = TypeVar("Row", bound=RawRow)
 Insert = Callable[[Sequence[RowsOfStream], Sequence[int]], R]  # writes rows above versions
 Written = tuple[list[int], R]  # the versions, and what the insert answered
 
@@ -301,8 +302,7 @@ class RelationalStore(EventStoreDriver):
         sql, params = self._page_statement(until, filter)
 
         def read_page(after: int, size: int) -> Sequence[StoredRow]:
-            rows = self._scan(sql, [after, *params, size])
-            return rows[: rows_until(until, rows)]
+            return rows_until(until, self._scan(sql, [after, *params, size]))
 
         return read_page
 
@@ -463,8 +463,8 @@ def _in_order(streams: Sequence[RowsOfStream]) -> list[RowsOfStream]:
     return ordered
 
 
-def rows_until(until: int, rows: Sequence[RawRow]) -> int:
-    """How many rows of a page stand up to a position."""
+def rows_until(until: int, rows: Sequence[Row]) -> Sequence[Row]:
+    """A page without what comes behind a position; as it is where nothing does."""
     if rows and rows[-1][0] > until:
-        return bisect_right(rows, until, key=itemgetter(0))
-    return len(rows)
+        return rows[: bisect_right(rows, until, key=itemgetter(0))]
+    return rows

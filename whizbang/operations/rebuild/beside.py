@@ -15,7 +15,6 @@ from django.db.models import Sum
 from whizbang.drivers.shadows import Shadow
 from whizbang.drivers.shadows.postgres import SwappedShadow
 from whizbang.models import Rebuild
-from whizbang.operations.rebuild.catching_up import catch_up
 from whizbang.operations.rebuild.comparison import compare
 from whizbang.operations.rebuild.errors import RebuildTakenOver
 from whizbang.operations.rebuild.insisting import insist
@@ -27,6 +26,7 @@ from whizbang.operations.rebuild.shares import (
     shares_of,
     wait_for_others,
 )
+from whizbang.operations.rebuild.standstill import standing_still
 from whizbang.operations.rebuild.twin import (
     KEPT,
     NEW,
@@ -37,17 +37,13 @@ from whizbang.operations.rebuild.twin import (
 )
 from whizbang.operations.rebuild.watch import LEASE, Watch
 from whizbang.projections.subscription import ProjectionSubscription
-from whizbang.subscriptions.checkpoint import hold_still
+from whizbang.subscriptions.catching_up import catch_up
 from whizbang.subscriptions.leases import LeaseHolder
 from whizbang.subscriptions.runner import StaleLease, SubscriptionRunner
 
 logger = logging.getLogger(__name__)
 Phase = Rebuild.Phase
 _SOME_EVENTS = 1000  # that are left to catch up before the live projection is held still
-
-
-class Held(Exception):
-    """The rows are ready; somebody is to look before they are published."""
 
 
 class Beside:
@@ -66,8 +62,11 @@ class Beside:
         self._using = definition.using
         self._twin = TwinSubscription(definition, NEW, shadow.table)
 
-    def do(self) -> dict[str, Any]:
-        """Do what is left; gives the run's last values. Raises Held, and what the watch raises."""
+    def do(self) -> dict[str, Any] | None:
+        """Do what is left; gives the run's last values, None where it is held to be looked at first.
+
+        Raises what the watch raises.
+        """
         if not self._can_go_on():
             self._begin()
         while are_open(self._run, using=self._using):
@@ -79,7 +78,9 @@ class Beside:
         runner = SubscriptionRunner(self._twin)
         self._catch_up(runner)
         if self._run.is_held:
-            self._look()
+            self._compare()
+            self._watch.note(phase=Phase.HELD, difference=self._run.difference)
+            return None
         return self._publish(runner)
 
     def _can_go_on(self) -> bool:
@@ -130,16 +131,13 @@ class Beside:
             if done < _SOME_EVENTS:
                 return
 
-    def _look(self) -> None:
+    def _compare(self) -> None:
         self._watch.note(phase=Phase.COMPARING)
-        found = compare(self._live, self._twin, self._shadow, self._watch)
-        self._watch.note(phase=Phase.HELD, difference=found)
-        raise Held
+        self._run.difference = compare(self._live, self._twin, self._shadow, self._watch)
 
     def _publish(self, runner: SubscriptionRunner) -> dict[str, Any]:
         if self._run.difference is None:
-            self._watch.note(phase=Phase.COMPARING)
-            self._run.difference = compare(self._live, self._twin, self._shadow, self._watch)
+            self._compare()
         self._watch.note(phase=Phase.PUBLISHING, difference=self._run.difference)
         try:
             head = insist(lambda: self._exchange(runner), self._watch)
@@ -158,28 +156,23 @@ class Beside:
         runner.take_over(self._watch.epoch())
         catch_up(runner, until=live.store.head())
         before = runner.position
-        with transaction.atomic(using=self._using):
-            position = hold_still(live)
-            if live.kind == "inline":
-                live.store.driver.hold_appends()
-            head = live.store.head()
-            done = catch_up(runner, until=head)
+        with standing_still(live, runner) as found:
             self._shadow.publish()
             keep_as = KEPT if self._shadow.keeps_old else None
-            take_place(live, NEW, position=position, keep_as=keep_as)
+            take_place(live, NEW, position=found.live_position, keep_as=keep_as)
             forget_shares(self._run, using=self._using)
-            self._run.events += done
+            self._run.events += found.events
             if self._using == live.store.using:
                 # Else a worker that dies now leaves a run that is taken up, and done a second time.
-                self._watch.note(status=Rebuild.Status.DONE, **self._last_values(head))
+                self._watch.note(status=Rebuild.Status.DONE, **self._last_values(found.head))
         logger.info(
             "Rebuild published projection=%s method=%s position=%s caught_up_from=%s",
             live.name,
             self._shadow.method,
-            head,
+            found.head,
             before,
         )
-        return head
+        return found.head
 
     def _last_values(self, head: int) -> dict[str, Any]:
         found = self._run.difference or {}

@@ -12,10 +12,10 @@ from django.db.models import Min
 from whizbang.drivers.sessions import see_one_moment
 from whizbang.drivers.shadows import Shadow
 from whizbang.models import Partition
-from whizbang.operations.rebuild.catching_up import NO_END, catch_up
 from whizbang.operations.rebuild.twin import NEW, TwinSubscription, twin_position
 from whizbang.operations.rebuild.watch import Watch
 from whizbang.projections.subscription import ProjectionSubscription
+from whizbang.subscriptions.catching_up import NO_END, catch_up
 from whizbang.subscriptions.runner import SubscriptionRunner
 
 MOST_SAMPLES = 20

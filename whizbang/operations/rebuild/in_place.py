@@ -7,8 +7,9 @@ transaction that is open.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, closing
+from itertools import islice
 
 from django.db import transaction
 
@@ -18,7 +19,7 @@ from whizbang.operations.rebuild.reading import History, Poisoned, note_poison
 from whizbang.operations.rebuild.watch import Watch
 from whizbang.projections.subscription import ProjectionSubscription
 from whizbang.store.event_store import Recorded
-from whizbang.subscriptions.checkpoint import hold_still, move_all, park_everywhere
+from whizbang.subscriptions.checkpoint import hold_writers_still, move_all, park_everywhere
 from whizbang.subscriptions.identity import store_identity
 
 logger = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ class Refilling:
             self._lock()
             projection.clear()
             with closing(self._history.read(0, self.head)) as events:
-                for chunk in _chunks(events, _CHUNK_EVENTS):
+                while chunk := list(islice(events, _CHUNK_EVENTS)):
                     projection.apply_batch(chunk, using=definition.using)
         self._finish()
 
@@ -98,9 +99,7 @@ class Refilling:
         """From here on the live projection stands still, until the transaction ends."""
         definition = self._definition
         self._stack.enter_context(transaction.atomic(using=definition.using))
-        hold_still(definition)
-        if definition.kind == "inline":
-            definition.store.driver.hold_appends()
+        hold_writers_still(definition)
         self.head = definition.store.head()
 
     def _report(self, events: int, position: int) -> None:
@@ -122,14 +121,3 @@ class Refilling:
             store_id=store_identity(definition.store).store_id,
             error="",
         )
-
-
-def _chunks(items: Iterator[Recorded], size: int) -> Iterator[list[Recorded]]:
-    chunk: list[Recorded] = []
-    for item in items:
-        chunk.append(item)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

@@ -12,11 +12,10 @@ from whizbang.drivers.shadows.postgres import SwappedShadow
 from whizbang.exceptions import UnknownMessageType, WhizbangError
 from whizbang.models import Rebuild, Subscription
 from whizbang.operations.rebuild.twin import KEPT, forget_twin, twin_row
-from whizbang.operations.subscriptions import refuse_cached
+from whizbang.operations.subscriptions import find_projection_named, refuse_cached
 from whizbang.projections.subscription import ProjectionSubscription
 from whizbang.store.event_store import EventStore, event_store
 from whizbang.subscriptions.known_types import unknown_types
-from whizbang.subscriptions.registered import all_definitions
 
 Status = Rebuild.Status
 OPEN = (Status.REQUESTED, Status.RUNNING)
@@ -159,16 +158,12 @@ def _change(store: EventStore, run: Rebuild, **values: Any) -> Rebuild:
 def find_projection(store: EventStore, name: str) -> ProjectionSubscription:
     """A rebuildable projection by its name. Raises WhizbangError with the names there are."""
     refuse_cached(name)
-    found = {d.name: d for d in all_definitions(store) if isinstance(d, ProjectionSubscription)}
-    if name not in found:
-        raise WhizbangError(
-            f"No projection {name!r}: there are {', '.join(sorted(found)) or 'none'}."
-        )
-    if not found[name].projection.is_rebuildable:
+    found = find_projection_named(store, name)
+    if not found.projection.is_rebuildable:
         raise WhizbangError(
             f"Projection {name!r} cannot be rebuilt: give it a clear() that empties what it wrote."
         )
-    return found[name]
+    return found
 
 
 def refuse_unknown_types(store: EventStore) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models.functions import Coalesce, Now
 
 from whizbang.models import Rebuild
-from whizbang.operations.rebuild.beside import Beside, Held
+from whizbang.operations.rebuild.beside import Beside
 from whizbang.operations.rebuild.errors import (
     RebuildCancelled,
     RebuildFailed,
@@ -36,10 +36,10 @@ def rebuild(store: EventStore, run: Rebuild, leases: LeaseHolder) -> Rebuild:
     rows = Rebuild.objects.using(store.using).filter(pk=run.pk)
     try:
         last = _do(store, run, leases)
-        rows.update(status=Status.DONE, phase="", finished_at=Now(), error="", **last)
-    except (Held, RebuildTakenOver) as exc:
-        if isinstance(exc, RebuildTakenOver):
-            raise
+        if last is not None:
+            rows.update(status=Status.DONE, phase="", finished_at=Now(), error="", **last)
+    except RebuildTakenOver:
+        raise
     except RebuildCancelled:
         rows.update(status=Status.CANCELLED, finished_at=Now(), is_cancel_requested=False)
     except Exception as exc:
@@ -49,7 +49,8 @@ def rebuild(store: EventStore, run: Rebuild, leases: LeaseHolder) -> Rebuild:
     return run
 
 
-def _do(store: EventStore, run: Rebuild, leases: LeaseHolder) -> dict[str, Any]:
+def _do(store: EventStore, run: Rebuild, leases: LeaseHolder) -> dict[str, Any] | None:
+    """Gives the run's last values; None where it is held."""
     run.refresh_from_db(using=store.using)
     definition = find_projection(store, run.projection)
     refuse_unknown_types(store)

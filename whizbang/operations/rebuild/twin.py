@@ -12,7 +12,6 @@ from whizbang.models import ParkedStream, Partition, Subscription
 from whizbang.projections.subscription import ProjectionSubscription
 from whizbang.subscriptions.checkpoint import move_all
 from whizbang.subscriptions.identity import store_identity
-from whizbang.subscriptions.partitioning import KeyFilter
 from whizbang.subscriptions.splitting import cut_parked_by_partitions
 
 NEW, KEPT = "@new", "@old"
@@ -32,15 +31,8 @@ class TwinSubscription(ProjectionSubscription):
     def edits_name(self) -> str:
         return self._live_name
 
-    def deliver(self, rows: Sequence[StoredRow]) -> None:
-        events = self.read(rows)
-        if events:
-            self.projection.apply_batch(events, using=self.using, table=self._table)
-
-    def deliver_keys(self, rows: Sequence[StoredRow], keys: KeyFilter) -> None:
-        events = self.read(rows)
-        if events:
-            self.projection.apply_batch(events, using=self.using, slices=keys, table=self._table)
+    def _apply(self, rows: Sequence[StoredRow], **options: Any) -> None:
+        super()._apply(rows, table=self._table, **options)
 
 
 def twin_row(live: ProjectionSubscription, suffix: str) -> Subscription | None:

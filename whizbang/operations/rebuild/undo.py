@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
-
 from whizbang.drivers.shadows.postgres import SwappedShadow
 from whizbang.models import Rebuild
-from whizbang.operations.rebuild.catching_up import catch_up
 from whizbang.operations.rebuild.errors import RebuildTakenOver
 from whizbang.operations.rebuild.insisting import insist
 from whizbang.operations.rebuild.requests import find_shadow, kept_row
+from whizbang.operations.rebuild.standstill import standing_still
 from whizbang.operations.rebuild.twin import KEPT, TwinSubscription, take_place
 from whizbang.operations.rebuild.watch import Watch
 from whizbang.projections.subscription import ProjectionSubscription
-from whizbang.subscriptions.checkpoint import hold_still
+from whizbang.subscriptions.catching_up import catch_up
 from whizbang.subscriptions.runner import StaleLease, SubscriptionRunner
 
 Phase = Rebuild.Phase
@@ -44,12 +42,7 @@ def _exchange(
     live: ProjectionSubscription, shadow: SwappedShadow, runner: SubscriptionRunner, watch: Watch
 ) -> tuple[int, int]:
     runner.take_over(watch.epoch())
-    with transaction.atomic(using=live.using):
-        position = hold_still(live)
-        if live.kind == "inline":
-            live.store.driver.hold_appends()
-        head = live.store.head()
-        done = catch_up(runner, until=head)
+    with standing_still(live, runner) as found:
         shadow.put_back()
-        take_place(live, KEPT, position=position, keep_as=KEPT)
-    return head, done
+        take_place(live, KEPT, position=found.live_position, keep_as=KEPT)
+    return found.head, found.events

@@ -1,4 +1,4 @@
-"""Bringing a twin's rows nearer to the end of the log."""
+"""Bringing what one runner applies nearer to the end of the log, apart from the engine."""
 
 from __future__ import annotations
 
