@@ -17,7 +17,7 @@ from tests.processes import PATIENCE_SECONDS, running
 from tests.scenarios.odd_worker import NAME
 from tests.shop.messages import OrderNoted
 from tests.shop.models import OrderSummary
-from whizbang.models import Partition, Stream
+from whizbang.models import Lease, Partition, Stream
 
 Environment = dict[str, str]
 
@@ -73,6 +73,13 @@ def start_worker(
         str(batches),
         json.dumps(values),
     )
+
+
+def has_signed_on(process: Popen[str]) -> bool:
+    """Does the worker run, so that it ends by itself when it is asked to? Else the signal just kills it."""
+    return Lease.objects.filter(
+        name__startswith="worker/", owner__contains=f"-{process.pid}-"
+    ).exists()
 
 
 def at_once(*actions: Callable[[], Any]) -> list[Any]:

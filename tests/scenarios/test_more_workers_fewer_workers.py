@@ -16,6 +16,7 @@ from tests.scenarios.read_model import (
     at_once,
     fold,
     has_caught_up,
+    has_signed_on,
     note,
     rows,
     start_worker,
@@ -56,7 +57,9 @@ def change_workers(environment: Environment) -> None:
     with ExitStack() as stack:
         for change in CHANGES:
             if change == "start":
-                running.append(stack.enter_context(start_worker(environment, BATCH_SIZE=50)))
+                started = stack.enter_context(start_worker(environment, BATCH_SIZE=50))
+                running.append(started)
+                wait_until(partial(has_signed_on, started))
             else:
                 end = {"stop": stop, "kill": kill}[change]
                 end(running.pop(0))  # the one that holds the leases, more often than not
