@@ -3,7 +3,7 @@
 
 PYTHON ?= $(shell .ci/find-python)
 PYTEST_ARGS ?=
-JOBS ?= 2
+JOBS ?= 4
 DEMO_ARGS ?=
 SOAK_SECONDS ?= 600
 
@@ -71,8 +71,8 @@ demo: $(DEMO)/.stamp
 
 # $(call pytest,environment,database,more arguments)
 pytest = WHIZBANG_TEST_DB=$(2) $(1)/bin/python -m pytest $(3) $(PYTEST_ARGS)
-# Files are shared out among processes, each with a database of its own: many tests wait for processes.
-spread = $(call pytest,$(1),$(2),-n $(JOBS) --dist loadfile $(3))
+# Shared out among processes, each with a database of its own. More processes than cores: many tests wait.
+spread = $(call pytest,$(1),$(2),-n $(JOBS) --dist worksteal $(3))
 
 test: test-sqlite test-postgres test-mariadb test-versions
 
@@ -97,7 +97,8 @@ test-mariadb: $(TEST)/.stamp
 	fi
 
 # What tries the database, the wheel and the benchmarks takes minutes and tells nothing of the Python.
-ON_ONE_PYTHON := scenarios benchmarks packaging drivers/stores/test_model.py store/test_bounded_memory.py
+ON_ONE_PYTHON := scenarios benchmarks packaging drivers/stores/test_model.py store/test_bounded_memory.py \
+	example/test_sales_report.py
 
 test-versions: $(addprefix test-,$(OTHER_VERSIONS))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from functools import partial
 from typing import Any
 
@@ -29,6 +30,7 @@ pytestmark = [
     pytest.mark.usefixtures("no_tables_of_rebuilds"),
 ]
 STREAMS = 10
+PAUSE_SECONDS = 0.002  # between two events: a worker that shares its core with the writer keeps up
 PHASES = ("folding", "indexing", "publishing", "before the commit")
 
 
@@ -62,6 +64,7 @@ def write(is_done: threading.Event) -> None:
     while not is_done.is_set():
         note(number % STREAMS)
         number += 1
+        time.sleep(PAUSE_SECONDS)
 
 
 def wait_for_end(run: Any, is_done: threading.Event) -> None:
