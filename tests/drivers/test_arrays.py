@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from whizbang.drivers.arrays import Instants, Integers, SmallIntegers, Texts
+from whizbang.drivers.arrays import BigIntegers, Instants, Integers, SmallIntegers, Texts, marked
 from whizbang.drivers.execution import executor_of
 
 pytestmark = [pytest.mark.requires_postgres, pytest.mark.django_db]
@@ -22,6 +22,7 @@ ODD = ["", "ä🙂", 'quote" \\ {,}', "NULL", "x" * 70_000]
     [
         (Texts(ODD), "text"),
         (Integers([0, -1, 2**31 - 1, -(2**31)]), "integer"),
+        (BigIntegers([0, -1, 2**63 - 1, -(2**63)]), "bigint"),
         (SmallIntegers([0, -1, 2**15 - 1, -(2**15)]), "smallint"),
         (
             Instants(
@@ -31,6 +32,7 @@ ODD = ["", "ä🙂", 'quote" \\ {,}', "NULL", "x" * 70_000]
         ),
         (Texts(), "text"),
         (Integers(), "integer"),
+        (BigIntegers(), "bigint"),
         (SmallIntegers(), "smallint"),
         (Instants(), "timestamptz"),
     ],
@@ -58,3 +60,26 @@ def test_watched_statements_take_them_too(django_assert_num_queries: Any) -> Non
             executor_of(connection).execute("SELECT unnest(%b::text[])", [Texts(ODD)]).fetchall()
         )
     assert [value for (value,) in found] == ODD
+
+
+@pytest.mark.parametrize(
+    ("element", "values", "mark"),
+    [
+        ("varchar", ODD, Texts),
+        ("text", ["a", None], list),
+        ("citext", ["a"], list),
+        ("bigint", [2**63 - 1], BigIntegers),
+        ("bigint", [2**63], list),
+        ("integer", [1, True], list),
+        ("smallint", [-(2**15)], SmallIntegers),
+        ("smallint", [-(2**15) - 1], list),
+        ("timestamp with time zone", [NOON], Instants),
+        ("timestamp with time zone", [NOON.replace(tzinfo=None)], list),
+        ("date", [NOON.date()], list),
+        ("integer", [], list),
+    ],
+)
+def test_only_what_fits_is_marked(element: str, values: list[Any], mark: type) -> None:
+    found = marked(element, values)
+    assert type(found) is mark
+    assert list(found) == values

@@ -28,6 +28,10 @@ class Texts(list[str]):
     """For a text[]."""
 
 
+class BigIntegers(list[int]):
+    """For a bigint[]."""
+
+
 class Integers(list[int]):
     """For an integer[]."""
 
@@ -75,6 +79,14 @@ class _IntegersDumper(_ArrayDumper):
         return [self._element(4, value) for value in values]
 
 
+class _BigIntegersDumper(_ArrayDumper):
+    oid, element_oid = 1016, 20
+    _element = Struct("!iq").pack
+
+    def _elements(self, values: BigIntegers) -> Iterable[bytes]:
+        return [self._element(8, value) for value in values]
+
+
 class _SmallIntegersDumper(_ArrayDumper):
     oid, element_oid = 1005, 21
     _element = Struct("!ih").pack
@@ -97,6 +109,7 @@ class _InstantsDumper(_ArrayDumper):
 
 _DUMPERS: dict[type, type[Dumper]] = {
     Texts: _TextsDumper,
+    BigIntegers: _BigIntegersDumper,
     Integers: _IntegersDumper,
     SmallIntegers: _SmallIntegersDumper,
     Instants: _InstantsDumper,
@@ -107,3 +120,29 @@ def register_arrays(context: AdaptContext) -> None:
     """Let a cursor send marked lists in the binary format."""
     for cls, dumper in _DUMPERS.items():
         context.adapters.register_dumper(cls, dumper)
+
+
+def marked(element_type: str, values: list[Any]) -> list[Any]:
+    """The values as the marked list that an array of this type can be sent as; else they themselves.
+
+    `element_type` is PostgreSQL's name without a length. What does not fit is left for psycopg and the
+    server, whose errors say why.
+    """
+    types = set(map(type, values))
+    if types == {str} and element_type in _TEXT_TYPES:
+        return Texts(values)
+    if types == {int} and element_type in _INTEGER_TYPES:
+        mark, bits = _INTEGER_TYPES[element_type]
+        fits = -(1 << bits) <= min(values) and max(values) < 1 << bits
+        return mark(values) if fits else values
+    if types == {datetime} and element_type == "timestamp with time zone":
+        return Instants(values) if all(value.tzinfo for value in values) else values
+    return values
+
+
+_TEXT_TYPES = frozenset({"text", "varchar"})
+_INTEGER_TYPES: dict[str, tuple[type[list[int]], int]] = {
+    "smallint": (SmallIntegers, 15),
+    "integer": (Integers, 31),
+    "bigint": (BigIntegers, 63),
+}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from whizbang.conf import settings
 from whizbang.subscriptions.runner import SubscriptionRunner
 
 NO_END = 2**63 - 1
@@ -15,11 +14,12 @@ def catch_up(runner: SubscriptionRunner, *, until: int) -> int:
     """
     done = 0
     while runner.position < until:
-        rows = runner.read_alone(until=until, limit=settings.BATCH_SIZE)
-        is_last = len(rows) < settings.BATCH_SIZE
-        last = rows[-1].position if rows else runner.position
-        done += runner.run(rows, until if is_last and until != NO_END else last)
+        rows, upto = runner.read_ahead(until=until)
+        is_last = upto == NO_END
         if is_last:
+            upto = rows[-1].position if rows else runner.position
+        done += runner.run(rows, upto)
+        if is_last and runner.position == upto:
             break
     runner.settle()
     return done

@@ -83,10 +83,10 @@ class Engine:
         rows = self._tail.read(limit=settings.BATCH_SIZE)
         for row in rows:
             self._buffer.append(row)
-            self._buffer_bytes += len(row.payload) + len(row.metadata) + 200
+            self._buffer_bytes += row.size
         while self._buffer_bytes > _BUFFER_BYTES or len(self._buffer) > 4 * settings.BATCH_SIZE:
             dropped = self._buffer.popleft()
-            self._buffer_bytes -= len(dropped.payload) + len(dropped.metadata) + 200
+            self._buffer_bytes -= dropped.size
             self._start = dropped.position
         self._publish_head()
 
@@ -123,14 +123,11 @@ class Engine:
         if runner.position >= mark:
             runner.settle_at_leisure()
             return 0
+        if runner.position < self._start:
+            return runner.run(*runner.read_ahead(until=mark))
         limit = settings.BATCH_SIZE
-        if runner.position >= self._start:
-            rows = [row for row in self._buffer if row.position > runner.position][:limit]
-            upto = mark if len(rows) < limit else rows[-1].position
-        else:
-            rows = runner.read_alone(until=mark, limit=limit)
-            upto = mark if len(rows) < limit else rows[-1].position
-        return runner.run(rows, upto)
+        rows = [row for row in self._buffer if row.position > runner.position][:limit]
+        return runner.run(rows, mark if len(rows) < limit else rows[-1].position)
 
     def is_behind(self) -> bool:
         """Does any partition that this worker runs stand before the mark, and does not wait for a system

@@ -19,12 +19,14 @@ from whizbang.subscriptions.applying import Applier, StreamApplier
 from whizbang.subscriptions.applying_keys import KeyApplier
 from whizbang.subscriptions.definition import SubscriptionDefinition
 from whizbang.subscriptions.identity import store_identity
+from whizbang.subscriptions.pace import Pace
 from whizbang.subscriptions.partitioning import BY_KEY, WHOLE, SliceRange, lease_name
 
 logger = logging.getLogger(__name__)
 _IDLE_CHECKPOINT_SECONDS = 1.0
 _MOST_PASSING_FAILURES = 20
 _NO_END = 2**63 - 1
+_MOST_BYTES = 16 * 1024 * 1024  # of what is read ahead
 
 
 class StaleLease(WhizbangError):
@@ -55,6 +57,7 @@ class SubscriptionRunner:
         self.epoch = -1  # of the checkpoint, while this runner is the one that may move it
         self.is_active = False
         self._applier = self._make_applier()
+        self._pace = Pace()
         self._moved_at = 0.0
         self._failing_position = -1
         self._failures = 0
@@ -137,11 +140,15 @@ class SubscriptionRunner:
             logger.error("Subscription stopped error=%s", error)
 
     def run(self, rows: Sequence[StoredRow], upto: int) -> int:
-        """Apply the wanted ones among `rows` and move the checkpoint to `upto`; gives their number."""
+        """Apply the wanted ones among `rows` and move the checkpoint to `upto`; gives their number.
+
+        A large batch that fails is left where it was, to be tried again in smaller ones.
+        """
         wanted = self._wanted(rows)
         if not wanted:
             self._move_idle(upto)
             return 0
+        started = time.monotonic()
         try:
             self._apply(wanted, upto)
         except StaleLease:
@@ -149,6 +156,8 @@ class SubscriptionRunner:
         except Exception as exc:
             if is_passing(exc, using=self.definition.using) and not self._is_tired(wanted[0]):
                 raise
+            if self._pace.begin_anew():
+                return 0
             logger.info(
                 "Subscription batch failed, going event by event subscription=%s",
                 self.definition.name,
@@ -156,6 +165,7 @@ class SubscriptionRunner:
             self._apply_one_by_one(wanted, upto)
         self.position = self._stored_position = upto
         self._moved_at = time.monotonic()
+        self._pace.note(len(wanted), self._moved_at - started)
         return len(wanted)
 
     def go_on(self) -> int | None:
@@ -248,15 +258,23 @@ class SubscriptionRunner:
             self._stored_position = self.position
             self._moved_at = time.monotonic()
 
-    def read_alone(self, *, until: int, limit: int) -> list[StoredRow]:
-        """The next wanted rows straight from the store, for a partition that lags behind."""
-        rows = self.definition.store.driver.read_log(
+    def read_ahead(self, *, until: int) -> tuple[list[StoredRow], int]:
+        """The next wanted rows straight from the store, for a partition that lags behind, and up to which
+        position there are no more than these; `until` when they are the last.
+        """
+        found: list[StoredRow] = []
+        limit, size = self._pace.events, 0
+        for row in self.definition.store.driver.read_log(
             after=self.position,
             until=until,
             limit=limit,
             filter=self.definition.wanted(self.slices),
-        )
-        return list(rows)
+        ):
+            found.append(row)
+            size += row.size
+            if len(found) == limit or size > _MOST_BYTES:
+                return found, row.position
+        return found, until
 
     def _rows(self) -> Any:
         rows = Partition.objects.using(self.definition.using)

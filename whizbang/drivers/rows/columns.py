@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Field, Model
 
@@ -113,11 +114,16 @@ def fills_itself(field: Field[Any, Any]) -> bool:
 def to_database(field: Field[Any, Any], connection: Any) -> Callable[[Any], Any]:
     """How a value of this column is made ready for a statement; a plain one passes as it is."""
     plain = plain_type(field)
-    if connection.vendor == "postgresql" and type(field) is models.DecimalField:
-        plain = Decimal
+    takes_instants = False
+    if connection.vendor == "postgresql":
+        if type(field) is models.DecimalField:
+            plain = Decimal
+        takes_instants = type(field) is models.DateTimeField and settings.USE_TZ
 
     def prepare(value: Any) -> Any:
         if value is None or type(value) is plain:
+            return value
+        if takes_instants and type(value) is datetime and value.tzinfo is not None:
             return value
         if hasattr(value, "resolve_expression"):
             raise WhizbangError(

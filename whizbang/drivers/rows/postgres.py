@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Field, Model
 
+from whizbang.drivers.arrays import marked
 from whizbang.drivers.execution import executor_of
 from whizbang.drivers.rows.columns import from_database
 from whizbang.drivers.rows.statements import StatementRows
@@ -18,6 +19,7 @@ class UnnestRows(StatementRows):
     """PostgreSQL: a chunk is one statement with an array a column."""
 
     def _compile(self) -> None:
+        self._types = [_element_type(field, self.connection) for field in self._fields]
         self._key_type = _element_type(self.key, self.connection)
         super()._compile()
         self.lock_clause = f" ORDER BY {self._key_column} FOR UPDATE"
@@ -26,7 +28,7 @@ class UnnestRows(StatementRows):
         )
 
     def _source(self, columns: Sequence[int]) -> str:
-        arrays = (f"%s::{_element_type(self._fields[i], self.connection)}[]" for i in columns)
+        arrays = (f"%s::{self._types[i]}[]" for i in columns)
         return f"SELECT * FROM unnest({', '.join(arrays)})"
 
     def _match(self, keys: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
@@ -34,14 +36,24 @@ class UnnestRows(StatementRows):
         if len(prepared) == 1:
             yield "= %s", prepared
         else:
-            yield f"= ANY(%s::{self._key_type}[])", [prepared]
+            # Not = ANY(array): a prepared statement's plan may be the one that was right for the empty
+            # table, a scan, and would then compare every row with every key.
+            yield f"IN (SELECT unnest(%s::{self._key_type}[]))", [marked(self._key_type, prepared)]
 
     def _write(
         self, statement: str, rows: Sequence[Model], columns: Sequence[int] | None = None
     ) -> None:
         for start in range(0, len(rows), _CHUNK_ROWS):
-            values = self._prepare(rows[start : start + _CHUNK_ROWS], columns)
-            executor_of(self.connection).execute(statement, values)
+            arrays = self._arrays(rows[start : start + _CHUNK_ROWS], columns)
+            executor_of(self.connection).execute(statement, arrays)
+
+    def _arrays(
+        self, rows: Sequence[Model], columns: Sequence[int] | None = None
+    ) -> list[list[Any]]:
+        """See _prepare(); in the form in which they are sent quickest."""
+        written = self._written if columns is None else columns
+        prepared = self._prepare(rows, columns)
+        return [marked(self._types[i], values) for i, values in zip(written, prepared, strict=True)]
 
     def fill(self, rows: Sequence[Model]) -> None:
         """COPY: twice as quick as arrays, and no array has to be made."""
@@ -59,13 +71,10 @@ class UnnestRows(StatementRows):
     def set_columns(self, names: Sequence[str], values: Sequence[tuple[Any, ...]]) -> None:
         columns = [self._names.index(name) for name in names]
         convert = [self._key_to_database, *(self._to_database[i] for i in columns)]
+        types = [self._key_type, *(self._types[i] for i in columns)]
         arrays = [
-            [f(value) for value in column]
-            for f, column in zip(convert, zip(*values, strict=True), strict=True)
-        ]
-        types = [
-            self._key_type,
-            *(_element_type(self._fields[i], self.connection) for i in columns),
+            marked(name, [f(value) for value in column])
+            for name, f, column in zip(types, convert, zip(*values, strict=True), strict=True)
         ]
         source = ", ".join(f"%s::{name}[]" for name in types)
         aliases = ", ".join(["k", *(f"c{i}" for i in columns)])
@@ -82,9 +91,7 @@ class UnnestRows(StatementRows):
         for start in range(0, len(rows), _CHUNK_ROWS):
             chunk = [row for _, row in rows[start : start + _CHUNK_ROWS]]
             execute = executor_of(self.connection).execute
-            made = [
-                key for (key,) in execute(self._insert_missing, self._prepare(chunk)).fetchall()
-            ]
+            made = [key for (key,) in execute(self._insert_missing, self._arrays(chunk)).fetchall()]
             taken.difference_update(map(convert, made) if convert else made)
         return taken
 

@@ -62,6 +62,11 @@ class StoredRow(NamedTuple):
     occurred_at: datetime
     recorded_at: datetime
 
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory it takes."""
+        return len(self.payload) + len(self.metadata) + 200
+
 
 # The same, as whoever reads a whole history gets it: a plain tuple is not looked at by the collector.
 RawRow = tuple[int, str, int, str, int, bytes, bytes, datetime, datetime]
