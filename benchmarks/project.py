@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import NamedTuple
@@ -16,10 +16,12 @@ from benchmarks.projecting import capacity, following, growth, rebuilding
 from benchmarks.projecting.capacity import Capacity
 from benchmarks.projecting.following import Latencies
 from benchmarks.projecting.growth import Grown
+from benchmarks.projecting.rebuilding import Rebuilt
 from benchmarks.report import Figure, Goal, Report, at_least, at_most
 
 PROJECTION = "bench.CartTotals"
 OURS, BY_HAND, PEER = "rebuild", "loop by hand", "eventsourcing's runner"
+TOGETHER = "rebuild by two processes"
 
 MIN_OF_HAND = 0.6
 MAX_P50_MS, MAX_P99_MS = 15.0, 60.0
@@ -122,18 +124,24 @@ def measure_rebuild(database: Database, size: Size) -> dict[str, Series]:
     site.set_up(database)
     rebuilding.fill_log(size.events)
     rebuilding.create_table(database.settings)
-    taken: dict[str, list[float]] = {OURS: [], BY_HAND: []}
-    for name in interleave([OURS, BY_HAND], size.rounds):
-        done = (
-            rebuilding.rebuild(PROJECTION)
-            if name == OURS
-            else rebuilding.fold_by_hand(database.settings)
-        )
+    ways: dict[str, Callable[[], Rebuilt]] = {
+        OURS: lambda: rebuilding.rebuild(PROJECTION),
+        TOGETHER: lambda: rebuild_together(database),
+        BY_HAND: lambda: rebuilding.fold_by_hand(database.settings),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for name in interleave(list(ways), size.rounds):
+        done = ways[name]()
         if done.events != size.events:
             raise RuntimeError(f"{name} folded {done.events} events of {size.events}.")
         taken[name].append(done.seconds / done.events)
     rebuilding.check_alike(database.settings)
     return {name: Series(tuple(seconds)) for name, seconds in taken.items()}
+
+
+def rebuild_together(database: Database) -> Rebuilt:
+    with rebuilding.helping_process(database):  # which is there when the clock starts
+        return rebuilding.rebuild_together(PROJECTION)
 
 
 def measure_following(database: Database, size: Size) -> tuple[Latencies, Latencies]:

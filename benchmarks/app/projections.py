@@ -23,9 +23,10 @@ class CartSummaries(ModelProjection):
 
 
 class CartTotals(ModelProjection):
-    """Async: what a worker does, and a rebuild."""
+    """Async: what a worker does, and a rebuild, by several processes too."""
 
     model = CartTotal
+    partition_by = "stream"
 
     @on(ItemAdded, by="cart_id")
     def added(self, row: CartTotal, event: ItemAdded, meta: Metadata) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from time import perf_counter
 from typing import Any, NamedTuple
 
 import msgspec
 
+from benchmarks import site
 from benchmarks.appenders.bare_psycopg import connect
+from benchmarks.databases import Database
 
 ROUNDS_OF_KEYS = 20  # events a cart
 BY_HAND = "cart_total_by_hand"
 _FETCHED = 5000
+_LOOK_SECONDS = 0.002
+_PATIENCE_SECONDS = 60.0
 _COLUMNS = "cart_id, items, quantity, total, changed_at"
 _EVENTS = """
 SELECT payload::text, occurred_at FROM whizbang_event WHERE type = 'bench.ItemAdded' ORDER BY position
@@ -65,6 +72,55 @@ def rebuild(name: str) -> Rebuilt:
     if run.status != run.Status.DONE:
         raise RuntimeError(f"The rebuild is {run.status}: {run.error}")
     return Rebuilt(perf_counter() - started, run.events)
+
+
+def rebuild_together(name: str) -> Rebuilt:
+    """In two shares, by this process and by whichever other one runs do_shares()."""
+    from whizbang.operations.rebuild import request_rebuild
+
+    started = perf_counter()
+    run, _ = request_rebuild(name, reason="benchmark", shares=2)
+    part = _part()
+    while run.status in (run.Status.REQUESTED, run.Status.RUNNING):
+        if not part.run_once():
+            time.sleep(_LOOK_SECONDS)
+        run.refresh_from_db()
+    if run.status != run.Status.DONE:
+        raise RuntimeError(f"The rebuild is {run.status}: {run.error}")
+    return Rebuilt(perf_counter() - started, run.events)
+
+
+@contextmanager
+def helping_process(database: Database) -> Iterator[None]:
+    """Another process that takes shares of whatever rebuild is requested."""
+    context = multiprocessing.get_context("spawn")
+    is_ready, is_stopping = context.Event(), context.Event()
+    process = context.Process(target=_help, args=(database, is_ready, is_stopping), daemon=True)
+    process.start()
+    if not is_ready.wait(_PATIENCE_SECONDS):
+        raise RuntimeError("The process that was to help did not start.")
+    try:
+        yield
+    finally:
+        is_stopping.set()
+        process.join(_PATIENCE_SECONDS)
+
+
+def _help(database: Database, is_ready: Any, is_stopping: Any) -> None:
+    site.set_up(database)
+    part = _part()
+    is_ready.set()
+    while not is_stopping.is_set():
+        if not part.run_once():
+            time.sleep(_LOOK_SECONDS)
+
+
+def _part() -> Any:
+    from whizbang.operations.rebuild import RebuildPart
+    from whizbang.store.event_store import event_store
+    from whizbang.subscriptions.leases import make_owner
+
+    return RebuildPart(event_store(), make_owner())
 
 
 class _Payload(msgspec.Struct):
