@@ -31,7 +31,8 @@ class Settings:
     SERVICE: str = "default"  # name of this deployment
     REGION: str = ""
     OWNS: Any = "*"  # domains that this service owns; "*" owns all
-    SERVICES: dict[str, Any] = field(default_factory=dict)  # {name: {"OWNS": [domains]}}
+    # Other services: {name: {"OWNS": [domains], "LISTENS_TO": [domains]}}
+    SERVICES: dict[str, Any] = field(default_factory=dict)
     MODES: dict[str, str] = field(default_factory=dict)  # message type or domain -> mode
     PIPELINE: tuple[str, ...] = DEFAULT_PIPELINE
     STORES: dict[str, Any] = field(default_factory=lambda: {"default": {}})
@@ -190,6 +191,20 @@ def _find_service_problems(value: Any) -> Iterator[SettingProblem]:
                 f"WHIZBANG['SERVICES'][{name!r}] is {service!r}.",
                 "Write {'OWNS': ['domain', …]}.",
             )
+            continue
+        for key, domains in service.items():
+            if key not in ("OWNS", "LISTENS_TO"):
+                yield SettingProblem(
+                    "E002",
+                    f"WHIZBANG['SERVICES'][{name!r}] has the unknown key {key!r}.",
+                    "Known: OWNS, LISTENS_TO.",
+                )
+            elif not isinstance(domains, list | tuple | set | frozenset):
+                yield SettingProblem(
+                    "E003",
+                    f"WHIZBANG['SERVICES'][{name!r}][{key!r}] is {domains!r}.",
+                    "A list of domains.",
+                )
 
 
 class _LazySettings:

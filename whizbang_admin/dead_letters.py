@@ -143,19 +143,18 @@ class DeadLetterAdmin(ReadOnlyAdmin):
                 messages.error(request, str(exc))
             else:
                 done += 1
-        text = ngettext(
-            "%d message is in the inbox again.", "%d messages are in the inbox again.", done
-        )
+        text = ngettext("%d message goes on again.", "%d messages go on again.", done)
         if done:
             messages.success(request, text % done)
 
     def _redrive(self, request: HttpRequest, pk: int, reason: str) -> None:
         with transaction.atomic(using=event_store().using):
-            row = retry_dead_letter(pk)
+            done = retry_dead_letter(pk)
             # On both: the letter is gone now, the message lives on.
-            letter = DeadLetter(pk=pk, message_id=row.message_id, type=row.type)
+            letter = DeadLetter(pk=pk, message_id=done.message_id, type=done.type)
             self.log_change(request, letter, f"Redriven: {reason}")
-            self.log_change(request, row, f"Redriven from dead letter {pk}: {reason}")
+            if done.row is not None:
+                self.log_change(request, done.row, f"Redriven from dead letter {pk}: {reason}")
 
     def _redrive_url(self, pks: Sequence[Any]) -> str:
         url = reverse("admin:whizbang_deadletter_redrive", current_app=self.admin_site.name)

@@ -3,8 +3,15 @@
 EXAMPLE_DATABASE   "sqlite" (default), or "postgres" with PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE
 EXAMPLE_VAR        folder of the SQLite file and the secret key (default: var/ beside this file)
 EXAMPLE_OWNS       domains that this process owns, with commas (default: all four, a monolith)
+EXAMPLE_SERVICE    one of the four domains: this process is that service, with a database of its own, and
+                   talks to the others by a broker (default: none, a monolith)
+EXAMPLE_DATABASE_PREFIX  of the names of PostgreSQL databases, without PGDATABASE (default: whizbang)
+EXAMPLE_BROKER     between services: "database" (default, an SQLite file that all reach), "redis" or "rabbitmq",
+                   with EXAMPLE_BROKER_URL
+EXAMPLE_BROKER_PREFIX  of the names of queues in it (default: example)
 EXAMPLE_WORKER     "process" (default: run `manage.py whizbang worker`), or "in_process": a thread of
                    the web process, as the demo has it
+EXAMPLE_LEASE_SECONDS  after which a worker that was killed is replaced (default: 30)
 EXAMPLE_DEBUG      "1" for Django's debug pages
 EXAMPLE_HOSTS      host names that are served, with commas (default: this machine only)
 """
@@ -23,6 +30,9 @@ VAR_DIR = Path(os.environ.get("EXAMPLE_VAR", BASE_DIR / "var"))
 VAR_DIR.mkdir(parents=True, exist_ok=True)
 
 
+PREFIX = os.environ.get("EXAMPLE_DATABASE_PREFIX", "whizbang")
+
+
 def read_secret_key(path: Path) -> str:
     """The key of this installation, made on first use and kept, so that logins outlive a restart."""
     try:
@@ -39,11 +49,11 @@ def read_list(name: str) -> list[str]:
     return [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()]
 
 
-def configure_database(product: str) -> dict[str, Any]:
+def configure_database(product: str, *, name: str) -> dict[str, Any]:
     if product == "sqlite":
         return {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": VAR_DIR / "example.sqlite3",
+            "NAME": VAR_DIR / f"{name}.sqlite3",
             "OPTIONS": {
                 # A writer takes its lock when it begins, so that positions follow commit order.
                 "transaction_mode": "IMMEDIATE",
@@ -54,7 +64,7 @@ def configure_database(product: str) -> dict[str, Any]:
     if product == "postgres":
         return {
             "ENGINE": "django.db.backends.postgresql",
-            "NAME": os.environ.get("PGDATABASE", "whizbang_example"),
+            "NAME": os.environ.get("PGDATABASE", f"{PREFIX}_{name}"),
             "USER": os.environ.get("PGUSER", "postgres"),
             "PASSWORD": os.environ.get("PGPASSWORD", ""),
             "HOST": os.environ.get("PGHOST", ""),
@@ -67,7 +77,15 @@ SECRET_KEY = os.environ.get("EXAMPLE_SECRET_KEY") or read_secret_key(VAR_DIR / "
 DEBUG = os.environ.get("EXAMPLE_DEBUG") == "1"
 ALLOWED_HOSTS = read_list("EXAMPLE_HOSTS") or ["127.0.0.1", "localhost", "[::1]"]
 
-DATABASES = {"default": configure_database(os.environ.get("EXAMPLE_DATABASE", "sqlite"))}
+SERVICE = os.environ.get("EXAMPLE_SERVICE", "")
+BROKER = os.environ.get("EXAMPLE_BROKER", "database")
+DATABASE = os.environ.get("EXAMPLE_DATABASE", "sqlite")
+
+DATABASES = {
+    "default": configure_database(DATABASE, name=f"example_{SERVICE}" if SERVICE else "example")
+}
+if SERVICE and BROKER == "database":
+    DATABASES["broker"] = configure_database("sqlite", name="broker")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
@@ -85,9 +103,59 @@ INSTALLED_APPS = [
     "projects.example.shipping",
 ]
 
+# Each domain can be a service. It listens to the domains whose events its subscribers and projections want: that
+# is told to the others too, so that they make its queue before it has ever run.
+LISTENS_TO = {
+    "orders": ["inventory", "payments", "shipping"],
+    "inventory": ["orders"],
+    "payments": ["orders", "inventory"],
+    "shipping": ["orders", "payments"],
+}
+
+
+def configure_services(service: str) -> dict[str, Any]:
+    if service not in LISTENS_TO:
+        raise ImproperlyConfigured(
+            f"EXAMPLE_SERVICE is {service!r}: use one of {', '.join(LISTENS_TO)}."
+        )
+    return {
+        "SERVICE": service,
+        "OWNS": [service],
+        "SERVICES": {
+            name: {"OWNS": [name], "LISTENS_TO": domains}
+            for name, domains in LISTENS_TO.items()
+            if name != service
+        },
+        "BROKERS": {"default": configure_broker(BROKER)},
+    }
+
+
+def configure_broker(product: str) -> dict[str, Any]:
+    options: dict[str, Any] = {"prefix": os.environ.get("EXAMPLE_BROKER_PREFIX", "example")}
+    if product == "database":
+        backend = "whizbang.drivers.brokers.in_process.InProcessBroker"
+        return {"BACKEND": backend, "USING": "broker", "OPTIONS": options}
+    backends = {
+        "redis": "whizbang.drivers.brokers.redis.RedisBroker",
+        "rabbitmq": "whizbang.drivers.brokers.rabbitmq.RabbitMQBroker",
+    }
+    if product not in backends:
+        raise ImproperlyConfigured(
+            f"EXAMPLE_BROKER is {product!r}: use 'database', {', '.join(map(repr, backends))}."
+        )
+    if url := os.environ.get("EXAMPLE_BROKER_URL"):
+        options["url"] = url
+    return {"BACKEND": backends[product], "OPTIONS": options}
+
+
+# The apps of the other services are installed in each: that their handlers rest there need not be told.
+SILENCED_SYSTEM_CHECKS = ["whizbang.I001"] if SERVICE else []
+
 WHIZBANG = {
     "OWNS": read_list("EXAMPLE_OWNS") or "*",
+    **(configure_services(SERVICE) if SERVICE else {}),
     "WORKER": os.environ.get("EXAMPLE_WORKER", "process"),
+    "LEASE_SECONDS": float(os.environ.get("EXAMPLE_LEASE_SECONDS", "30")),
     # What follows from an order is handled many a transaction; PlaceOrder itself is sent inline by
     # the web page and in batches by the import.
     "MODES": {"inventory": "batched", "payments": "batched", "shipping": "batched"},

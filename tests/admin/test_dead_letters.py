@@ -85,7 +85,7 @@ def test_action_leads_to_a_page_that_shows_what_will_run(letter: DeadLetter) -> 
 def test_redrive_puts_the_message_back_and_is_logged(letter: DeadLetter) -> None:
     client = user_with(*ALL)
     answer = client.post(page_for(letter), {"reason": "mended by 4711"}, follow=True)
-    assert "1 message is in the inbox again." in answer.text
+    assert "1 message goes on again." in answer.text
     assert not DeadLetter.objects.exists()
     row = InboxMessage.objects.get(message_id=letter.message_id)
     user = User.objects.latest("id")

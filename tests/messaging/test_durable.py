@@ -13,8 +13,9 @@ from django.test import override_settings
 import whizbang
 from tests.shop.messages import CallElsewhere, CloseEverything, NoteOrder, OpenOrder
 from tests.shop.models import Heard, OrderSummary
+from whizbang.drivers.brokers.cloudevents import from_structured
 from whizbang.messaging.processing import InboxProcessor
-from whizbang.models import DeadLetter, InboxMessage, OutboxMessage, StoredEvent
+from whizbang.models import DeadLetter, InboxMessage, OutboxMessage, QueuedMessage, StoredEvent
 from whizbang.operations.dead_letters import retry_dead_letter
 
 pytestmark = pytest.mark.django_db
@@ -178,6 +179,7 @@ def test_command_of_another_service_goes_through_the_relay(drain: Drain) -> None
         whizbang.publish(CallElsewhere(text="hello"))
         assert OutboxMessage.objects.get().service == "there"
         assert drain().relayed == 1
-    row = InboxMessage.objects.get()
-    assert (row.service, row.type, row.status) == ("there", "elsewhere.CallElsewhere", "stored")
+    row = QueuedMessage.objects.get()
+    sent = from_structured(bytes(row.body))
+    assert (row.queue, sent.type) == ("whizbang.there", "elsewhere.CallElsewhere")
     assert OutboxMessage.objects.get().published_at is not None

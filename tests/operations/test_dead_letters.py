@@ -34,7 +34,8 @@ def test_redriven_message_is_handled_although_it_has_expired(
     letter: DeadLetter, drain: Drain
 ) -> None:
     InboxMessage.objects.update(expires_at=timezone.now() - timedelta(hours=1))
-    row = retry_dead_letter(letter.pk)
+    row = retry_dead_letter(letter.pk).row
+    assert row is not None
     assert drain().commands == 1
     row.refresh_from_db()
     assert row.status == "handled"

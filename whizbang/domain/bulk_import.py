@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -11,9 +11,9 @@ from django.db import transaction
 
 from whizbang.domain.event_rows import Checked, EventRows
 from whizbang.domain.races import try_again
-from whizbang.domain.unit_of_work import PlacedEvent, UnitOfWork, is_watched
-from whizbang.drivers.stores.base import ImportTarget, NewRow, Placed, StoredRow
-from whizbang.messages.envelope import Envelope
+from whizbang.domain.reacting import react_to
+from whizbang.domain.unit_of_work import is_watched
+from whizbang.drivers.stores.base import ImportTarget, NewRow, StoredRow
 from whizbang.messaging.nudge import nudge_after_commit
 from whizbang.store.event_store import EventStore, ImportedEvent
 from whizbang.store.slices import checked_slice_of
@@ -99,38 +99,5 @@ def _store(store: EventStore, chunk: _Chunk, rows: EventRows) -> None:
             return
         made = list(chunk.make_rows(rows))
         places = store.driver.import_rows(chunk.targets, made, tell_places=True)
-        _react(store, chunk.targets, made, places)
-
-
-def _react(
-    store: EventStore,
-    targets: Sequence[ImportTarget],
-    rows: Sequence[NewRow],
-    places: Sequence[Placed],
-) -> None:
-    """Run what is inline on events that are stored already."""
-    from whizbang.messaging.queue import store_messages
-
-    unit = UnitOfWork(store.alias)
-    unit.commit(
-        [
-            PlacedEvent(event, Envelope(event, _metadata=meta), target.stream, place)
-            for target, row, place in zip(targets, rows, places, strict=True)
-            for event, meta in store.decode(_stored(target.stream, row, place))
-        ]
-    )
-    store_messages(unit.messages, using=store.using)
-
-
-def _stored(stream: str, row: NewRow, place: Placed) -> StoredRow:
-    return StoredRow(
-        place.position,
-        stream,
-        place.version,
-        row.type,
-        row.schema,
-        row.payload,
-        row.metadata,
-        row.occurred_at,
-        place.recorded_at,
-    )
+        found = zip(chunk.targets, made, places, strict=True)
+        react_to(store, [StoredRow.of(target.stream, row, place) for target, row, place in found])

@@ -40,6 +40,7 @@ class Envelope(msgspec.Struct, eq=False):
     is_atomic: bool = True  # its handler runs in a transaction
     is_batch_member: bool = False  # one of the messages that a batch is made of, not a nested one
     is_done: bool = False  # its handler has returned
+    reply_to: str = ""  # the service that waits for the answer of another one
     _own_id: UUID | None = None
     _metadata: Metadata | None = None
     _notes: dict[str, Any] | None = None

@@ -17,7 +17,7 @@ from whizbang.messages.envelope import Envelope
 from whizbang.messaging.completion import is_same
 from whizbang.messaging.queue import store_messages
 from whizbang.messaging.rows import ensure_payload
-from whizbang.models import InboxMessage
+from whizbang.models import InboxMessage, OutboxMessage
 
 _POLL_SECONDS = 0.05
 _CHUNK_IDS = 500
@@ -74,8 +74,12 @@ class BatchReceipt:
         return self
 
     def _has_open(self, ids: list[UUID]) -> bool:
-        rows = InboxMessage.objects.using(self._using).filter(message_id__in=ids, status__in=_OPEN)
-        return rows.exists()
+        known = InboxMessage.objects.using(self._using).filter(message_id__in=ids)
+        if known.filter(status__in=_OPEN).exists():
+            return True
+        # Those of another service are in the inbox once they are answered.
+        sent = OutboxMessage.objects.using(self._using).filter(message_id__in=ids)
+        return sent.exclude(message_id__in=known.values("message_id")).exists()
 
     def _check_waiting(self, deadline: float, count: int) -> None:
         if connections[self._using].in_atomic_block:

@@ -12,9 +12,11 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from whizbang.conf import settings
+from whizbang.messaging.replies import send_answers
 from whizbang.models import InboxMessage
 
 Status = InboxMessage.Status
+_EXPIRED = "It was not handled before it expired."
 
 
 def claim_due(*, using: str, limit: int, retries_are_due: bool = False) -> list[InboxMessage]:
@@ -75,7 +77,7 @@ def _mark_expired(rows: Sequence[InboxMessage], using: str) -> None:
     mine = InboxMessage.objects.using(using).filter(pk__in=[row.pk for row in rows])
     mine.filter(expires_at__lte=Now()).update(
         status=Status.EXPIRED,
-        error="It was not handled before it expired.",
+        error=_EXPIRED,
         payload=None,
         metadata=None,
         ordering_key=None,
@@ -85,6 +87,8 @@ def _mark_expired(rows: Sequence[InboxMessage], using: str) -> None:
     for row in rows:
         if row.pk in expired:
             row.status = Status.EXPIRED
+    gone = [row for row in rows if row.pk in expired]
+    send_answers(gone, Status.EXPIRED, using=using, error=_EXPIRED)
 
 
 def _mark_running(rows: Sequence[InboxMessage], using: str) -> None:

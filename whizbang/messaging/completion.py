@@ -24,6 +24,7 @@ from whizbang.messages.base import Message
 from whizbang.messages.envelope import Envelope
 from whizbang.messages.hashing import hash_of
 from whizbang.messages.types import find_type
+from whizbang.messaging.replies import send_answers
 from whizbang.messaging.results import NotKept, decode_result, keep_result
 from whizbang.messaging.rows import columns_of
 from whizbang.models import InboxMessage
@@ -128,6 +129,8 @@ def complete(row: InboxMessage, result: Any, message_type: type[Message]) -> Any
     )
     if not mine.update(result=stored, **_HANDLED):
         raise LostClaim(f"Message {row.message_id} was taken over by another worker.")
+    if row.reply_to:
+        send_answers([row], Status.HANDLED, using=using, results=[stored])
     return answer
 
 
@@ -144,11 +147,9 @@ def complete_many(
     changed = mine.update(**_HANDLED)
     if changed != len(rows):
         raise LostClaim(f"{len(rows) - changed} messages were taken over by another worker.")
-    results = [
-        (row.pk, keep_result(result, message_type)[0])
-        for row, message_type, result in completed
-        if result is not None
-    ]
+    kept = [keep_result(result, message_type)[0] for _, message_type, result in completed]
+    results = [(row.pk, result) for row, result in zip(rows, kept, strict=True) if result]
     if results:
         key = InboxMessage._meta.get_field("id")
         rows_of(InboxMessage, key, using).set_columns(["result"], results)
+    send_answers(rows, Status.HANDLED, using=using, results=kept)

@@ -21,6 +21,7 @@ from whizbang.exceptions import (
     UnstorableResult,
 )
 from whizbang.messages.text import error_text, traceback_text
+from whizbang.messaging.replies import send_answers
 from whizbang.models import DeadLetter, InboxMessage
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ def bury(row: InboxMessage, error: Exception, *, using: str) -> None:
             status=Status.FAILED, payload=None, metadata=None, finished_at=Now(), **story
         )
         if changed:
+            send_answers([row], Status.FAILED, using=using, error=story["error"])
             DeadLetter.objects.using(using).create(
                 message_id=row.message_id,
                 type=row.type,

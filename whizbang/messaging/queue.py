@@ -47,7 +47,7 @@ def store_messages(
 def _inbox_row(
     envelope: Envelope, service: str, using: str, mode: str | None, token: UUID | None
 ) -> NewInboxRow:
-    columns = columns_of(envelope, using=using)
+    columns = columns_of(envelope, using=using) | {"reply_to": ""}
     return NewInboxRow(
         service=service,
         payload_hash=hash_of(columns["payload"]),

@@ -3,85 +3,141 @@
 from __future__ import annotations
 
 import logging
-import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError
+import msgspec
+from django.db import transaction
 from django.db.models.functions import Now
-from django.utils.module_loading import import_string
 
 from whizbang.conf import settings
-from whizbang.drivers.brokers.base import Broker, OutgoingMessage
-from whizbang.models import OutboxMessage
+from whizbang.drivers.brokers.base import BrokerMessage, BrokerUnavailable, Kind, Published
+from whizbang.drivers.brokers.cloudevents import to_structured
+from whizbang.messages.metadata import WireMetadata
+from whizbang.messages.text import error_text
+from whizbang.messaging.replies import note_refused
+from whizbang.messaging.topology import make_broker, topology
+from whizbang.models import DeadLetter, OutboxMessage
 from whizbang.store.event_store import EventStore
 from whizbang.subscriptions.leases import LeaseHolder
+from whizbang.subscriptions.outage import Outage
 
 logger = logging.getLogger(__name__)
+REFUSED_BY_BROKER = "RefusedByBroker"  # reason of a dead letter
 _LEASE = "whizbang.relay"
-_REST_SECONDS = 1.0
+_decode_metadata = msgspec.json.Decoder(WireMetadata).decode
 
 
 class Relay:
-    """Publishes what is unsent. One worker at a time does it, under a lease."""
+    """Publishes commands and answers that are unsent. One worker at a time does it, under a lease.
+
+    Rows become visible in the order of their ids within one ordering key, whose senders wait for each
+    other at its stream; between others there is no order to keep.
+    """
 
     def __init__(self, store: EventStore, owner: str) -> None:
         self.store = store
         self._leases = LeaseHolder(owner, using=store.using)
         self._broker = make_broker(using=store.using)
-        self._rest_until = 0.0
+        self._outage = Outage()
+        self._is_declared = False
 
     def run_once(self) -> int:
-        """Publish one batch in id order; gives how many the broker confirmed."""
+        """Publish one batch in the order of ids; gives how many the broker confirmed or refused."""
+        if not self._outage.may_try():
+            return 0
         rows = list(self._unsent()[: settings.BATCH_SIZE])
         if not rows or self._leases.epoch_of(_LEASE) is None:
             return 0
-        confirmed = self._publish(rows)
-        sent = [row.pk for row in rows if row.message_id in confirmed]
-        OutboxMessage.objects.using(self.store.using).filter(
-            pk__in=sent, published_at__isnull=True
-        ).update(published_at=Now())
-        return len(sent)
-
-    def _publish(self, rows: list[OutboxMessage]) -> set[UUID]:
-        """A broker that is down slows the relay and nobody else: its rows stay for the next turn."""
-        if time.monotonic() < self._rest_until:
-            return set()
         try:
-            return self._broker.publish([_outgoing(row) for row in rows])
-        except DatabaseError:
-            raise
-        except Exception as exc:
-            logger.warning("Broker failed, will try again count=%s error=%s", len(rows), exc)
-            self._rest_until = time.monotonic() + _REST_SECONDS
-            return set()
+            published = self._publish([_outgoing(row) for row in rows])
+        except BrokerUnavailable as exc:
+            self._note_trouble(len(rows), exc)
+            return 0
+        if self._outage.note_success():
+            logger.info("Broker answers again")
+        return self._mark(rows, published)
 
     def close(self) -> None:
+        self._broker.close()
         self._leases.release_all()
+
+    def _publish(self, messages: Sequence[BrokerMessage]) -> Published:
+        if not self._is_declared:
+            self._broker.declare(topology())
+            self._is_declared = True
+        return self._broker.publish(messages)
+
+    def _note_trouble(self, count: int, error: BrokerUnavailable) -> None:
+        """A broker that is down slows the relay and nobody else: its rows stay for the next turn."""
+        self._is_declared = False
+        if self._outage.note_failure():
+            logger.warning(
+                "Broker does not answer, will try again unsent=%s error=%s",
+                count,
+                error_text(error),
+            )
+
+    def _mark(self, rows: Sequence[OutboxMessage], published: Published) -> int:
+        using = self.store.using
+        done = [
+            row.pk
+            for row in rows
+            if row.message_id in published.confirmed or row.message_id in published.refused
+        ]
+        with transaction.atomic(using=using):
+            self._bury(rows, published.refused)
+            unsent = OutboxMessage.objects.using(using).filter(published_at__isnull=True)
+            unsent.filter(pk__in=done).update(published_at=Now())
+        if len(done) < len(rows):
+            logger.warning("Not all was confirmed, will try again count=%s", len(rows) - len(done))
+            self._outage.note_failure()
+        return len(done)
+
+    def _bury(self, rows: Sequence[OutboxMessage], refused: Mapping[UUID, str]) -> None:
+        for row in rows:
+            reason = refused.get(row.message_id)
+            if reason is None:
+                continue
+            logger.error(
+                "Broker refused a message type=%s id=%s to=%s reason=%s",
+                row.type,
+                row.message_id,
+                row.service,
+                reason,
+            )
+            note_refused(row, reason, using=self.store.using)
+            DeadLetter.objects.using(self.store.using).create(
+                message_id=row.message_id,
+                type=row.type,
+                schema=row.schema,
+                payload=row.payload,
+                metadata=row.metadata,
+                occurred_at=row.occurred_at,
+                reason=REFUSED_BY_BROKER,
+                error=f"To service {row.service!r}: {reason}",
+                attempts=1,
+                document=to_structured(_outgoing(row)),
+            )
 
     def _unsent(self) -> Any:
         rows = OutboxMessage.objects.using(self.store.using)
         return rows.filter(published_at__isnull=True).order_by("id")
 
 
-def make_broker(*, using: str) -> Broker:
-    configured = settings.get().BROKERS["default"]
-    broker: Broker = import_string(configured["BACKEND"])(
-        using=using, options=configured.get("OPTIONS")
-    )
-    return broker
-
-
-def _outgoing(row: OutboxMessage) -> OutgoingMessage:
-    return OutgoingMessage(
-        service=row.service,
+def _outgoing(row: OutboxMessage) -> BrokerMessage:
+    return BrokerMessage(
+        kind=Kind(row.kind),
+        destination=row.service,
         message_id=row.message_id,
         type=row.type,
         schema=row.schema,
         payload=bytes(row.payload),
-        metadata=bytes(row.metadata),
+        metadata=_decode_metadata(bytes(row.metadata)),
         occurred_at=row.occurred_at,
         ordering_key=row.ordering_key,
         available_at=row.available_at,
         expires_at=row.expires_at,
+        reply_to=row.reply_to,
     )

@@ -16,7 +16,7 @@ from whizbang.messages.types import type_named
 from whizbang.messages.validation import validator
 from whizbang.store.codec import JSON, codec
 
-_encode = msgspec.json.Encoder().encode
+encode_metadata = msgspec.json.Encoder().encode
 _decode_metadata = msgspec.json.Decoder(WireMetadata).decode
 
 
@@ -36,6 +36,7 @@ class NewInboxRow:
     ordering_key: str | None
     available_at: datetime
     expires_at: datetime | None
+    reply_to: str = ""
     id: None = None
     status: str = "stored"
     attempts: int = 0
@@ -64,11 +65,12 @@ def columns_of(envelope: Envelope, *, using: str) -> dict[str, Any]:
         "type": metadata.type,
         "schema": type(envelope.message).__whizbang__.schema,
         "payload": payload,
-        "metadata": _encode(WireMetadata.of(metadata)),
+        "metadata": encode_metadata(WireMetadata.of(metadata)),
         "occurred_at": metadata.occurred_at,
         "ordering_key": envelope.ordering_key,
         "available_at": _due_at(envelope, using),
         "expires_at": envelope.expires,
+        "reply_to": envelope.reply_to,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from whizbang.models.broker_queue import QueueBinding, QueuedMessage
 from whizbang.models.cached_snapshot import CachedSnapshot, CachedSnapshotChunk
 from whizbang.models.event import StoredEvent
 from whizbang.models.head import StoreHead
@@ -19,6 +20,7 @@ from whizbang.models.subscription import (
     SkippedEvent,
     Subscription,
 )
+from whizbang.models.topics import PublishedTopic, ReceivedTopic
 
 __all__ = [
     "Backfill",
@@ -33,8 +35,12 @@ __all__ = [
     "OutboxMessage",
     "ParkedStream",
     "Partition",
+    "PublishedTopic",
+    "QueueBinding",
+    "QueuedMessage",
     "Rebuild",
     "RebuildShare",
+    "ReceivedTopic",
     "SkippedEvent",
     "Snapshot",
     "StoreHead",

@@ -36,6 +36,7 @@ class InboxMessage(models.Model):
     error = models.TextField(blank=True, default="")
     traceback = models.TextField(blank=True, default="")
     finished_at = models.DateTimeField(null=True)
+    reply_to = models.CharField(max_length=100, blank=True, default="")  # the service that asks
 
     class Meta:
         db_table = "whizbang_inbox"
@@ -83,6 +84,8 @@ class DeadLetter(models.Model):
     traceback = models.TextField(blank=True, default="")
     attempts = models.IntegerField()
     died_at = models.DateTimeField(auto_now_add=True)
+    # As it came over a broker, of one that could not be stored: a CloudEvent in JSON, or what came instead.
+    document = models.BinaryField(null=True)
 
     class Meta:
         db_table = "whizbang_dead_letter"
@@ -96,8 +99,9 @@ class DeadLetter(models.Model):
 
 
 class OutboxMessage(models.Model):
-    """A message for another service, until the broker has confirmed it."""
+    """A command for another service, or the answer to one, until the broker has confirmed it."""
 
+    kind = models.CharField(max_length=10, default="command")
     service = models.CharField(max_length=100)  # where it goes
     message_id = models.UUIDField()
     type = models.CharField(max_length=200)
@@ -108,6 +112,7 @@ class OutboxMessage(models.Model):
     ordering_key = models.CharField(max_length=255, null=True)  # noqa: DJ001
     available_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True)
+    reply_to = models.CharField(max_length=100, blank=True, default="")  # the service that waits
     published_at = models.DateTimeField(null=True)
 
     class Meta:

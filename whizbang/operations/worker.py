@@ -1,4 +1,5 @@
-"""The worker: durable commands, subscriptions, rebuilds, backfills and the relay in one loop."""
+"""The worker: durable commands, subscriptions, rebuilds and backfills in one loop, what goes to other services and
+comes from them beside it."""
 
 from __future__ import annotations
 
@@ -17,8 +18,11 @@ from whizbang.drivers.wakeups import Listener
 from whizbang.messaging.claim_keeper import ClaimKeeper
 from whizbang.messaging.nudge import wait_for_nudge, wake
 from whizbang.messaging.processing import InboxProcessor
+from whizbang.messaging.receiver import Receiver
 from whizbang.messaging.relay import Relay
+from whizbang.messaging.topology import has_peers
 from whizbang.operations.backfilling import BackfillPart
+from whizbang.operations.background_part import BackgroundPart
 from whizbang.operations.cleanup import CleanupPart
 from whizbang.operations.metrics import MetricsPart
 from whizbang.operations.rebuild import RebuildPart
@@ -38,16 +42,27 @@ class _Parts:
         self.inbox = InboxProcessor(store, keeper)
         # A worker that runs turn by turn, as drain() does, waits for what it has begun.
         self.engine = Engine(store, name, in_background=keeper is not None)
-        self.relay = Relay(store, name)
         self.rebuilds = RebuildPart(store, name)
         self.backfills = BackfillPart(store, name)
         self.cleanup = CleanupPart(store, name)
         self.metrics = MetricsPart(store, name)
 
     def close(self) -> None:
-        parts = (self.engine, self.relay, self.rebuilds, self.backfills, self.cleanup, self.metrics)
+        parts = (self.engine, self.rebuilds, self.backfills, self.cleanup, self.metrics)
         for part in parts:
             part.close()
+
+
+class _Link:
+    """To the other services: a relay and a receiver, turn by turn."""
+
+    def __init__(self, store: EventStore, name: str) -> None:
+        self.relay = Relay(store, name)
+        self.receiver = Receiver(store, name)
+
+    def close(self) -> None:
+        self.relay.close()
+        self.receiver.close()
 
 
 class Worker:
@@ -58,7 +73,9 @@ class Worker:
         self.name = name or make_owner()
         self._stop = threading.Event()
         self._parts: _Parts | None = None
+        self._link: _Link | None = None
         self._keeper: ClaimKeeper | None = None
+        self._is_linked = False  # do threads exchange messages with other services?
         self._raw: Any = None  # the driver's connection that the parts and the limits belong to
         self.counts: Counter[str] = Counter()
 
@@ -79,9 +96,11 @@ class Worker:
         pause = settings.BUSY_POLL_SECONDS
         self._keeper = ClaimKeeper(self._using)
         listener = Listener(self._using, wake)
+        background: list[BackgroundPart] = []
         if not until_idle and max_seconds is None:  # else it ends before it would wait for long
             listener.start()
             caches.preload()
+            background = self._start_background()
         try:
             while not self._stop.is_set():
                 done = self._run_guarded()
@@ -95,6 +114,7 @@ class Worker:
                 if deadline is not None and time.monotonic() >= deadline:
                     break
         finally:
+            self._stop_background(background)
             listener.stop()
             self._keeper.stop()
             self.close()
@@ -108,10 +128,14 @@ class Worker:
         turn = Counter(
             commands=parts.inbox.run_once(retries_are_due=retries_are_due),
             events=parts.engine.run_once(),
-            relayed=parts.relay.run_once(),
             rebuilds=parts.rebuilds.run_once(),
             backfilled=parts.backfills.run_once(is_limited=not retries_are_due),
         )
+        if self._link is None and not self._is_linked and has_peers():
+            self._link = _Link(event_store(self._alias), self.name)
+        if self._link is not None:
+            turn["relayed"] = self._link.relay.run_once()
+            turn["received"] = self._link.receiver.run_once()
         self.counts.update(turn)
         parts.cleanup.run_once()
         parts.metrics.run_once()
@@ -124,13 +148,33 @@ class Worker:
 
     def close(self) -> None:
         """Give leases back."""
-        parts, self._parts = self._parts, None
-        if parts is None:
-            return
+        open_parts = [part for part in (self._parts, self._link) if part is not None]
+        self._parts = self._link = None
         try:
-            parts.close()
+            for part in open_parts:
+                part.close()
         except (OperationalError, InterfaceError) as exc:
             logger.warning("Leases will expire by themselves error=%s", exc)
+
+    def _start_background(self) -> list[BackgroundPart]:
+        """Threads for what waits for the broker: one that hangs holds nothing else up."""
+        if not has_peers() or self._alias != "default":
+            return []
+        self._is_linked = True
+        store = event_store(self._alias)
+        started = [
+            BackgroundPart("relay", lambda: Relay(store, self.name)),
+            BackgroundPart("receiver", lambda: Receiver(store, self.name)),
+        ]
+        for part in started:
+            part.start()
+        return started
+
+    def _stop_background(self, started: list[BackgroundPart]) -> None:
+        for part, kind in zip(started, ("relayed", "received"), strict=False):
+            part.stop()
+            self.counts[kind] += part.count
+        self._is_linked = False
 
     def _run_guarded(self) -> int:
         """A turn that survives a database going away: connect again and go on."""

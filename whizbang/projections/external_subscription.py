@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence, Set
 from typing import Any
 
@@ -18,6 +19,8 @@ from whizbang.subscriptions.outside import (
     OutsideBatch,
     OutsideDefinition,
 )
+
+logger = logging.getLogger(__name__)
 
 
 class ExternalSubscription(ProjectionSubscription, OutsideDefinition):
@@ -93,6 +96,10 @@ class ExternalBatch(OutsideBatch):
                 f"Another writer has changed {len(conflicts)} documents of {self._collection.name!r}, such "
                 f"as {min(conflicts)!r}: they are read again."
             )
+
+    def note_saved(self) -> None:
+        """The documents say themselves how far they are."""
+        logger.debug("Documents written collection=%s", self._collection.name)
 
     def mark_applied(self) -> None:
         for row, steps in self._steps:

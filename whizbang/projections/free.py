@@ -71,9 +71,14 @@ class Projection:
         return iter(())
 
     @cached_property
+    def domain(self) -> str:
+        """A service runs the projections of the domains that it owns."""
+        return domain_of_module(type(self).__module__)
+
+    @cached_property
     def name(self) -> str:
         """The subscription's name, under which its checkpoint is kept."""
-        return f"{domain_of_module(type(self).__module__)}.{type(self).__name__}"
+        return f"{self.domain}.{type(self).__name__}"
 
     @property
     def is_rebuildable(self) -> bool:

@@ -46,7 +46,9 @@ def _reactions_to(event_type: type) -> tuple[list[Any], list[Subscriber]]:
         projections = [
             p
             for p in declaration.instances()
-            if p.delivery == "inline" and event_type in p.event_types()
+            if p.delivery == "inline"
+            and event_type in p.event_types()
+            and settings.get().owns(p.domain)
         ]
         subscribers = [
             s

@@ -177,6 +177,7 @@ def publish_batch(
                 envelope = prepare(command, None, None, None, None, None)
                 _default(envelope, occurred_at=occurred_at, user=user, ordering_key=ordering_key)
                 _refuse_other_store(envelope, using)
+                envelope.reply_to = settings.SERVICE
                 checked.append((index, check(envelope)))
             except Exception as exc:
                 receipt.reject(index, exc)
@@ -274,6 +275,7 @@ def check(envelope: Envelope) -> Envelope:
 
 def _store(envelope: Envelope, *, mode: str) -> Receipt[Any]:
     check(envelope)
+    envelope.reply_to = settings.SERVICE  # there is a receipt that shall learn of the answer
     using = event_store(envelope.using).using
     if envelope.given_id is not None:
         batch = BatchReceipt(using=using)

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from django.db import connections
+
 from whizbang.messaging.nudge import wake
 
 
@@ -42,4 +44,5 @@ class BackgroundCall(Call):
 
     def _run_and_wake(self) -> None:
         super().run()
+        connections.close_all()  # this thread's own: a broker may be a database
         wake()

@@ -45,6 +45,10 @@ class OutsideBatch(ABC):
         `DocumentRefused` after the rest has been written."""
 
     @abstractmethod
+    def note_saved(self) -> None:
+        """Called once save() has ended well, in the thread that may use the database."""
+
+    @abstractmethod
     def mark_applied(self) -> None:
         """Note with each document the last event of these streams that it has, so that a retry of the
         streams can tell; save() writes it."""

@@ -15,6 +15,7 @@ from typing import Any
 from django.db import transaction
 
 from whizbang.conf import settings
+from whizbang.drivers.brokers.base import BrokerUnavailable
 from whizbang.drivers.sinks.base import DocumentRefused, GenerationGone
 from whizbang.drivers.sinks.masking import mask
 from whizbang.drivers.stores.base import StoredRow
@@ -43,7 +44,14 @@ class CollectionLost(WhizbangError):
     """The other system has lost what was written to it."""
 
 
-_PASSING = (SinkUnavailable, GenerationGone, Contended, CollectionLost, DriverFault)
+_PASSING = (
+    SinkUnavailable,
+    BrokerUnavailable,
+    GenerationGone,
+    Contended,
+    CollectionLost,
+    DriverFault,
+)
 
 
 class OutsideRunner(SubscriptionRunner):
@@ -172,6 +180,7 @@ class OutsideRunner(SubscriptionRunner):
         count = len(rows) if failure is None else rows.index(failure[0])
         try:
             yield batch.save
+            batch.note_saved()
         except DocumentRefused as exc:
             logger.info("Going event by event subscription=%s error=%s", self.definition.name, exc)
             yield from self._deliver_one_by_one(rows[:count])
@@ -193,6 +202,7 @@ class OutsideRunner(SubscriptionRunner):
             failure = batch.fold()
             try:
                 yield batch.save
+                batch.note_saved()
             except DocumentRefused as exc:
                 # The write of all has stored other documents, with this stream's events in them.
                 of_stream = [later for later in rows[index:] if later.stream == row.stream]

@@ -9,21 +9,27 @@ from whizbang.routing.registry import registry
 from whizbang.store.event_store import EventStore
 from whizbang.subscriptions.catalogue import CatalogueSubscription
 from whizbang.subscriptions.definition import SubscriptionDefinition
+from whizbang.subscriptions.publishing import topics
 from whizbang.subscriptions.subscriber import SubscriberSubscription
 
 
 def all_definitions(store: EventStore) -> list[SubscriptionDefinition]:
-    """Catalogue, projections and subscribers of one store, inline projections included.
+    """Catalogue, projections, subscribers and published topics of one store, inline projections included.
 
     Cached projections have no checkpoint: each process that reads them follows the log by itself.
     """
     found: list[SubscriptionDefinition] = [CatalogueSubscription(store)]
-    found.extend(subscription_of(store, p) for p in declaration.instances() if p.runs_in_worker)
+    found.extend(
+        subscription_of(store, p)
+        for p in declaration.instances()
+        if p.runs_in_worker and settings.get().owns(p.domain)
+    )
     found.extend(
         SubscriberSubscription(store, s)
         for s in registry.subscribers
         if s.delivery == "async" and settings.get().owns(s.domain)
     )
+    found.extend(topics(store))
     return found
 
 

@@ -19,12 +19,13 @@ _MAX_TURNS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class DrainCounts:
-    """What a drain did: commands taken, events delivered, messages relayed, rebuilds done."""
+    """What a drain did: commands taken, events delivered, messages relayed and received, rebuilds done."""
 
     commands: int
     events: int
     relayed: int
     rebuilds: int
+    received: int = 0
 
 
 def drain(*, advance: timedelta | None = None, using: str = "default") -> DrainCounts:
@@ -50,7 +51,13 @@ def drain(*, advance: timedelta | None = None, using: str = "default") -> DrainC
     finally:
         worker.close()
     counts = worker.counts
-    return DrainCounts(counts["commands"], counts["events"], counts["relayed"], counts["rebuilds"])
+    return DrainCounts(
+        counts["commands"],
+        counts["events"],
+        counts["relayed"],
+        counts["rebuilds"],
+        counts["received"],
+    )
 
 
 def _advance(delta: timedelta, alias: str) -> None:

@@ -67,6 +67,21 @@ class StoredRow(NamedTuple):
         """About how many bytes of memory it takes."""
         return len(self.payload) + len(self.metadata) + 200
 
+    @classmethod
+    def of(cls, stream: str, row: NewRow, place: Placed) -> StoredRow:
+        """What was appended, as it is read."""
+        return cls(
+            place.position,
+            stream,
+            place.version,
+            row.type,
+            row.schema,
+            row.payload,
+            row.metadata,
+            row.occurred_at,
+            place.recorded_at,
+        )
+
 
 # The same, as whoever reads a whole history gets it: a plain tuple is not looked at by the collector.
 RawRow = tuple[int, str, int, str, int, bytes, bytes, datetime, datetime]
@@ -246,6 +261,10 @@ class EventStoreDriver(ABC):
     @abstractmethod
     def stream_version(self, stream: str) -> int:
         """Version of the stream's last event, 0 when there is none."""
+
+    def stream_versions(self, streams: Sequence[str]) -> dict[str, int]:
+        """See stream_version(), of each of several streams; drivers ask once for all."""
+        return {stream: self.stream_version(stream) for stream in streams}
 
     @abstractmethod
     def settled_head(self) -> int:

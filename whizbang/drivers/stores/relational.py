@@ -348,6 +348,9 @@ class RelationalStore(EventStoreDriver):
     def stream_version(self, stream: str) -> int:
         return self._versions([stream])[stream]
 
+    def stream_versions(self, streams: Sequence[str]) -> dict[str, int]:
+        return self._versions(streams) if streams else {}
+
     def _versions(self, streams: Sequence[str]) -> dict[str, int]:
         """Last version of each stream, 0 for one without events."""
         sql = load_statement(self.vendor, "read_versions")

@@ -20,7 +20,7 @@ class RedriveVerb(Verb):
 
     def run(self, command: BaseCommand, options: Options) -> None:
         letter = find_dead_letter(options["id"])
-        command.stdout.write(f"{retry_dead_letter(letter.pk)} is in the inbox again.")
+        command.stdout.write(f"{retry_dead_letter(letter.pk)}.")
 
 
 class DeadLettersVerb(Verb):

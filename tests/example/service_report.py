@@ -1,0 +1,57 @@
+"""What one service of the example holds, as JSON: `python -m tests.example.service_report`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+
+import django
+
+
+def report() -> dict[str, Any]:
+    import whizbang
+    from projects.example.orders.messages import OrderPlaced
+    from projects.example.payments.messages import PaymentCharged
+    from whizbang.models import DeadLetter, InboxMessage, OutboxMessage, ParkedStream, ReceivedTopic
+
+    events: Counter[str] = Counter()
+    placed, charged = Decimal(0), Decimal(0)
+    places: set[tuple[str, int]] = set()
+    for event, meta in whizbang.event_store().read_all(limit=None):
+        events[meta.type] += 1
+        places.add((meta.stream, meta.version))
+        placed += event.total if isinstance(event, OrderPlaced) else 0
+        charged += event.amount if isinstance(event, PaymentCharged) else 0
+    return {
+        "events": dict(events),
+        "places": len(places),
+        "placed": str(placed),
+        "charged": str(charged),
+        "unhandled": InboxMessage.objects.exclude(status="handled").count(),
+        "unsent": OutboxMessage.objects.filter(published_at__isnull=True).count(),
+        "dead": [f"{letter.reason}: {letter.error}" for letter in DeadLetter.objects.all()[:5]],
+        "parked": [str(row.error) for row in ParkedStream.objects.all()[:5]],
+        "gaps": [row.last_gap for row in ReceivedTopic.objects.filter(gaps__gt=0)],
+        **read_models(),
+    }
+
+
+def read_models() -> dict[str, Any]:
+    from projects.example.orders.models import Customer, SalesDay, TrackedOrder
+
+    return {
+        "statuses": dict(Counter(TrackedOrder.objects.values_list("status", flat=True))),
+        "days": {
+            str(row.day): [row.orders, row.cds, str(row.value)] for row in SalesDay.objects.all()
+        },
+        "customers": {
+            row.customer_id: [row.orders, row.cds, str(row.value)] for row in Customer.objects.all()
+        },
+    }
+
+
+if __name__ == "__main__":
+    django.setup()
+    print(json.dumps(report()))

@@ -1,0 +1,85 @@
+"""A part of a worker in a thread of its own, because it waits for a server that may be slow or away."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from django.db import connections
+
+from whizbang.conf import settings
+from whizbang.messaging import nudge
+
+logger = logging.getLogger(__name__)
+_REST_SECONDS = 1.0  # after trouble
+
+
+class Part(Protocol):
+    """What a worker runs in turns."""
+
+    def run_once(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+class BackgroundPart:
+    """Runs a part until it is stopped; with connections of its own. After trouble the part is made anew."""
+
+    def __init__(self, name: str, make: Callable[[], Part]) -> None:
+        self.name = name
+        self.count = 0  # of what it has done
+        self._make = make
+        self._part: Part | None = None
+        self._is_stopping = threading.Event()
+        self._is_woken = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"whizbang-{name}", daemon=True)
+
+    def start(self) -> None:
+        nudge.wakers.append(self._is_woken.set)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the turn that runs now, and wait for it."""
+        self._is_stopping.set()
+        self._is_woken.set()
+        self._thread.join()
+        nudge.wakers.remove(self._is_woken.set)
+
+    def _run(self) -> None:
+        pause = settings.BUSY_POLL_SECONDS
+        try:
+            while not self._is_stopping.is_set():
+                done = self._turn()
+                self.count += done
+                pause = settings.BUSY_POLL_SECONDS if done else self._rest(pause)
+        finally:
+            self._close()
+            connections.close_all()
+
+    def _rest(self, seconds: float) -> float:
+        self._is_woken.wait(seconds)
+        self._is_woken.clear()
+        return float(min(seconds * 1.5, settings.IDLE_POLL_SECONDS))
+
+    def _turn(self) -> int:
+        try:
+            if self._part is None:
+                self._part = self._make()
+            return self._part.run_once()
+        except Exception:
+            logger.exception("Trouble, will try again part=%s", self.name)
+            self._close()
+            connections.close_all()
+            self._is_stopping.wait(_REST_SECONDS)
+            return 0
+
+    def _close(self) -> None:
+        part, self._part = self._part, None
+        if part is None:
+            return
+        try:
+            part.close()
+        except Exception as exc:
+            logger.warning("Leases will expire by themselves part=%s error=%s", self.name, exc)
