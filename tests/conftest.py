@@ -1,7 +1,7 @@
 """Which database and which servers a test runs on.
 
 A test says what it needs by a marker (`requires_postgres`, `requires_mariadb`, `requires_sqlite`,
-`requires_redis`). Where a
+`requires_redis`, `requires_rabbitmq`). Where a
 server is missing its tests are skipped and say so; with CI=true they fail instead.
 """
 
@@ -48,8 +48,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             demand_database()
     if item.get_closest_marker("requires_server") and settings.DATABASE_KIND == "sqlite":
         pytest.skip("runs with a database server")
-    if item.get_closest_marker("requires_redis"):
-        demand("redis")
+    for service in ("redis", "rabbitmq"):
+        if item.get_closest_marker(f"requires_{service}"):
+            demand(service)
 
 
 @pytest.fixture(scope="session")

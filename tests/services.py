@@ -40,6 +40,7 @@ class Service:
 MARIADB = os.environ.get("WHIZBANG_TEST_MARIADB", "127.0.0.1:3306")
 MSSQL = os.environ.get("WHIZBANG_TEST_MSSQL", "127.0.0.1:1433")
 REDIS_URL = os.environ.get("WHIZBANG_TEST_REDIS", "redis://127.0.0.1:6379/15")
+RABBITMQ_URL = os.environ.get("WHIZBANG_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672/%2F")
 
 SERVICES = {
     "postgres": Service(
@@ -65,6 +66,12 @@ SERVICES = {
         host=urlsplit(REDIS_URL).hostname or "127.0.0.1",
         port=urlsplit(REDIS_URL).port or 6379,
         variable="WHIZBANG_TEST_REDIS",
+    ),
+    "rabbitmq": Service(
+        name="RabbitMQ",
+        host=urlsplit(RABBITMQ_URL).hostname or "127.0.0.1",
+        port=urlsplit(RABBITMQ_URL).port or 5672,
+        variable="WHIZBANG_TEST_RABBITMQ",
     ),
 }
 
