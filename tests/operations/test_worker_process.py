@@ -10,10 +10,19 @@ import pytest
 from django.db import connection
 
 import whizbang
-from tests.processes import kill, running_worker, stop, wait_for_end, wait_until
+from tests.processes import (
+    PATIENCE_SECONDS,
+    kill,
+    running,
+    running_worker,
+    stop,
+    wait_for_end,
+    wait_until,
+)
 from tests.shop.messages import OpenOrder, TakeLong, TakeLongOutside
 from tests.shop.models import CustomerTotal, Heard, OrderSummary
-from whizbang.models import InboxMessage, Lease, StoredEvent
+from whizbang.models import InboxMessage, Lease, Rebuild, StoredEvent
+from whizbang.operations.rebuild import request_rebuild
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,6 +48,28 @@ def test_sigterm_stops_after_the_batch_and_gives_leases_back(
         wait_until(lambda: OrderSummary.objects.count() == 1)
         assert "Worker stopped" in stop(worker)
     assert not Lease.objects.exclude(owner="").exists()
+
+
+@pytest.mark.usefixtures("no_tables_of_rebuilds")
+def test_rebuild_holds_nothing_else_up_and_ends_with_its_worker(
+    child_environment: dict[str, str],
+) -> None:
+    """The rebuild stands still for as long as the test wants; the same worker goes on with all else."""
+    environment = {**child_environment, "WHIZBANG_TEST_LEASE_SECONDS": "2"}
+    publish(3)
+    program = "import tests.operations.standing_rebuild as s; s.main()"
+    with running(environment, "-c", program) as worker:
+        wait_until(lambda: OrderSummary.objects.count() == 3)
+        run, _ = request_rebuild("shop.OrderSummaries")
+        wait_until(lambda: Rebuild.objects.get(pk=run.pk).status == "running")
+        receipt = whizbang.publish(OpenOrder(order_id="while it stands"))
+        assert receipt.wait(timeout_seconds=PATIENCE_SECONDS) == "while it stands"
+        stop(worker)
+    assert Rebuild.objects.get(pk=run.pk).status == "running"
+    with running_worker(environment) as heir:
+        wait_until(lambda: Rebuild.objects.get(pk=run.pk).status == "done")
+        stop(heir)
+    assert OrderSummary.objects.count() == 4
 
 
 def test_killed_workers_leave_nothing_twice_and_nothing_undone(

@@ -23,6 +23,7 @@ from tests.words.fold import (
     folded_words,
     say,
 )
+from tests.words.messages import Said
 from tests.words.projections import SpeakerCounts, WordCounts
 from whizbang.exceptions import WaitTimeout, WhizbangError
 from whizbang.models import Lease, Partition, Subscription
@@ -35,6 +36,7 @@ from whizbang.operations.partitions import (
 from whizbang.operations.rebuild import rebuild_here, request_rebuild
 from whizbang.operations.status import subscription_statuses
 from whizbang.projections.declaration import problems
+from whizbang.routing.registry import registry
 from whizbang.subscriptions import engine as engine_module
 from whizbang.subscriptions import pool, splitting
 from whizbang.subscriptions.checkpoint import hold_still, move_all
@@ -353,6 +355,37 @@ def test_move_all_is_seen_by_who_runs_them(engines: Callable[[str], Engine]) -> 
         type(definition().projection).model.objects.all().delete()
     run_in_turn(worker)
     assert counted_words() == folded_words() != {}
+
+
+def test_subscriber_that_is_split_hears_each_stream_in_order(
+    engines: Callable[[str], Engine],
+) -> None:
+    heard: list[tuple[str, int]] = []
+
+    def hear(event: Any, context: whizbang.Context) -> None:
+        heard.append((context.metadata.stream, context.metadata.version))
+
+    hear.__module__ = "tests.words.handlers"
+    whizbang.subscribes(Said, partition_by="stream", backfill_from=whizbang.BEGINNING)(hear)
+    name = next(s.name for s in registry.subscribers if s.function is hear)
+    one, two = engines("one"), engines("two")
+    split_partition(name)
+    run_in_turn(one, two)
+    babble()
+    run_in_turn(one, two)
+    assert [len(runners(worker, name)) for worker in (one, two)] == [1, 1]
+    streams = {stream for stream, _ in heard}
+    assert len(streams) == 3
+    for stream in streams:
+        versions = [version for place, version in heard if place == stream]
+        assert versions == list(range(1, len(versions) + 1))
+
+
+def test_subscriber_is_not_split_by_key_or_inline() -> None:
+    with pytest.raises(TypeError, match='takes "stream" or None'):
+        whizbang.subscribes(Said, partition_by="key")
+    with pytest.raises(TypeError, match="no partitions"):
+        whizbang.subscribes(Said, partition_by="stream", delivery="inline")
 
 
 def test_rebuild_of_a_split_projection(engines: Callable[[str], Engine]) -> None:

@@ -54,6 +54,10 @@ class Receiver:
             logger.info("Broker answers again")
         return done
 
+    def stop(self) -> None:
+        """End soon; called from another thread."""
+        self._leases.stop()
+
     def close(self) -> None:
         self._give_back()
         self._leases.release_all()

@@ -59,6 +59,10 @@ class Relay:
             logger.info("Broker answers again")
         return self._mark(rows, published)
 
+    def stop(self) -> None:
+        """End soon; called from another thread."""
+        self._leases.stop()
+
     def close(self) -> None:
         self._broker.close()
         self._leases.release_all()

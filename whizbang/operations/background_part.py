@@ -1,4 +1,4 @@
-"""A part of a worker in a thread of its own, because it waits for a server that may be slow or away."""
+"""A part of a worker in a thread of its own, because it waits for a server that may be away, or works for long."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Protocol
 from django.db import connections
 
 from whizbang.conf import settings
+from whizbang.drivers.sessions import limit_idle_transactions
 from whizbang.messaging import nudge
 
 logger = logging.getLogger(__name__)
@@ -21,14 +22,16 @@ class Part(Protocol):
 
     def run_once(self) -> int: ...
 
+    def stop(self) -> None: ...
+
     def close(self) -> None: ...
 
 
 class BackgroundPart:
     """Runs a part until it is stopped; with connections of its own. After trouble the part is made anew."""
 
-    def __init__(self, name: str, make: Callable[[], Part]) -> None:
-        self.name = name
+    def __init__(self, name: str, make: Callable[[], Part], *, using: str) -> None:
+        self.name, self._using = name, using
         self.count = 0  # of what it has done
         self._make = make
         self._part: Part | None = None
@@ -41,8 +44,10 @@ class BackgroundPart:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the turn that runs now, and wait for it."""
+        """End the turn that runs now as soon as it can be, and wait for it; what is left is another worker's."""
         self._is_stopping.set()
+        if (part := self._part) is not None:
+            part.stop()
         self._is_woken.set()
         self._thread.join()
         nudge.wakers.remove(self._is_woken.set)
@@ -66,6 +71,8 @@ class BackgroundPart:
     def _turn(self) -> int:
         try:
             if self._part is None:
+                # Below the lease, so that a frozen worker's locks are gone when it is taken over.
+                limit_idle_transactions(self._using, seconds=settings.LEASE_SECONDS * 0.8)
                 self._part = self._make()
             return self._part.run_once()
         except Exception:

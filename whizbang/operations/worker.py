@@ -1,5 +1,5 @@
-"""The worker: durable commands, subscriptions, rebuilds and backfills in one loop, what goes to other services and
-comes from them beside it."""
+"""The worker: durable commands, subscriptions and backfills in one loop; rebuilds, and what goes to other services
+and comes from them, beside it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, ProgrammingError, connections
@@ -22,7 +23,7 @@ from whizbang.messaging.receiver import Receiver
 from whizbang.messaging.relay import Relay
 from whizbang.messaging.topology import has_peers
 from whizbang.operations.backfilling import BackfillPart
-from whizbang.operations.background_part import BackgroundPart
+from whizbang.operations.background_part import BackgroundPart, Part
 from whizbang.operations.cleanup import CleanupPart
 from whizbang.operations.metrics import MetricsPart
 from whizbang.operations.rebuild import RebuildPart
@@ -75,7 +76,9 @@ class Worker:
         self._parts: _Parts | None = None
         self._link: _Link | None = None
         self._keeper: ClaimKeeper | None = None
-        self._is_linked = False  # do threads exchange messages with other services?
+        self._has_background = (
+            False  # do threads rebuild, and exchange messages with other services?
+        )
         self._raw: Any = None  # the driver's connection that the parts and the limits belong to
         self.counts: Counter[str] = Counter()
 
@@ -128,10 +131,10 @@ class Worker:
         turn = Counter(
             commands=parts.inbox.run_once(retries_are_due=retries_are_due),
             events=parts.engine.run_once(),
-            rebuilds=parts.rebuilds.run_once(),
+            rebuilds=0 if self._has_background else parts.rebuilds.run_once(),
             backfilled=parts.backfills.run_once(is_limited=not retries_are_due),
         )
-        if self._link is None and not self._is_linked and has_peers():
+        if self._link is None and self._must_link():
             self._link = _Link(event_store(self._alias), self.name)
         if self._link is not None:
             turn["relayed"] = self._link.relay.run_once()
@@ -156,25 +159,27 @@ class Worker:
         except (OperationalError, InterfaceError) as exc:
             logger.warning("Leases will expire by themselves error=%s", exc)
 
+    def _must_link(self) -> bool:
+        return not self._has_background and self._alias == "default" and has_peers()
+
     def _start_background(self) -> list[BackgroundPart]:
-        """Threads for what waits for the broker: one that hangs holds nothing else up."""
-        if not has_peers() or self._alias != "default":
-            return []
-        self._is_linked = True
-        store = event_store(self._alias)
-        started = [
-            BackgroundPart("relay", lambda: Relay(store, self.name)),
-            BackgroundPart("receiver", lambda: Receiver(store, self.name)),
-        ]
+        """Threads for what waits for a broker or takes long: it holds nothing else up."""
+        store, name = event_store(self._alias), self.name
+        makers: dict[str, Callable[[], Part]] = {"rebuilds": lambda: RebuildPart(store, name)}
+        if self._must_link():
+            makers["relayed"] = lambda: Relay(store, name)
+            makers["received"] = lambda: Receiver(store, name)
+        started = [BackgroundPart(kind, make, using=store.using) for kind, make in makers.items()]
         for part in started:
             part.start()
+        self._has_background = True
         return started
 
     def _stop_background(self, started: list[BackgroundPart]) -> None:
-        for part, kind in zip(started, ("relayed", "received"), strict=False):
+        for part in started:
             part.stop()
-            self.counts[kind] += part.count
-        self._is_linked = False
+            self.counts[part.name] += part.count
+        self._has_background = False
 
     def _run_guarded(self) -> int:
         """A turn that survives a database going away: connect again and go on."""

@@ -52,6 +52,7 @@ class Subscriber:
     delivery: str
     backfill_from: Any
     is_async: bool = False
+    partition_by: str | None = None
 
     @property
     def domain(self) -> str:
@@ -161,12 +162,14 @@ def subscribes(
     name: str | None = None,
     delivery: str = "async",
     backfill_from: Any = None,
+    partition_by: str | None = None,
 ) -> Callable[[Callable[[E, Context], T]], Callable[[E, Context], T]]:
     """Let a function hear events: `def f(event, context)`, or async.
 
     `delivery="async"`: a worker calls it after the commit, in the order of each stream.
     `delivery="inline"`: it runs in the event's own transaction. `name` keeps the checkpoint when
     the function is renamed. `backfill_from`: LIVE (the default), BEGINNING, a position or a datetime.
+    `partition_by="stream"` allows it to be split, so that several workers call it for different streams.
     """
     for event_type in event_types:
         if not (isinstance(event_type, type) and issubclass(event_type, Event)):
@@ -175,6 +178,10 @@ def subscribes(
             )
     if not event_types:
         raise TypeError("@subscribes needs at least one Event class.")
+    if partition_by not in (None, "stream"):
+        raise TypeError(f'partition_by is {partition_by!r}: a subscriber takes "stream" or None.')
+    if partition_by and delivery == "inline":
+        raise TypeError("An inline subscriber runs with its events: it has no partitions.")
 
     def decorate(function: Callable[[E, Context], T]) -> Callable[[E, Context], T]:
         check_takes(function, "event", "context", decorator="subscribes")
@@ -186,6 +193,7 @@ def subscribes(
                 delivery,
                 backfill_from,
                 inspect.iscoroutinefunction(function),
+                partition_by,
             )
         )
         return function

@@ -29,9 +29,12 @@ class LeaseHolder:
         self.owner = owner
         self._using = using
         self._held: dict[str, tuple[int, float]] = {}  # name -> (epoch, when to renew)
+        self._is_stopping = False
 
     def epoch_of(self, name: str) -> int | None:
         """The epoch under which this worker holds a lease; None while another one holds it."""
+        if self._is_stopping:
+            return None
         held = self._held.get(name)
         if held is not None and time.monotonic() < held[1]:
             return held[0]
@@ -43,6 +46,11 @@ class LeaseHolder:
             return None
         self._held[name] = (epoch, time.monotonic() + settings.LEASE_SECONDS / 3)
         return epoch
+
+    def stop(self) -> None:
+        """From now on hold nothing any more, so that whoever works under a lease ends; release_all() is still to
+        be called. Safe to call from another thread."""
+        self._is_stopping = True
 
     def holds(self, name: str) -> bool:
         """Has it been taken and not been lost, as far as this worker knows?"""

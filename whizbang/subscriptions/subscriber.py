@@ -28,6 +28,7 @@ class SubscriberSubscription(SubscriptionDefinition):
         self.subscriber = subscriber
         self.name = subscriber.name
         self.backfill_from = LIVE if subscriber.backfill_from is None else subscriber.backfill_from
+        self.partition_by = subscriber.partition_by
         self.event_types = frozenset(subscriber.event_types)
         self.type_names = stored_names(self.event_types)
 

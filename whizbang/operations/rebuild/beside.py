@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Sum
 
 from whizbang.drivers.shadows import Shadow
@@ -143,11 +143,21 @@ class Beside:
             head = insist(lambda: self._exchange(runner), self._watch)
         except StaleLease as exc:
             raise RebuildTakenOver(str(exc)) from exc
-        # Nobody waits for these: the run is done.
-        if isinstance(self._shadow, SwappedShadow):
-            insist(self._shadow.release_kept)
-        insist(self._shadow.discard)
+        self._tidy_up()
         return self._last_values(head)
+
+    def _tidy_up(self) -> None:
+        """Nobody waits for this: the run is done. What cannot be removed now goes with the next rebuild."""
+        try:
+            if isinstance(self._shadow, SwappedShadow):
+                insist(self._shadow.release_kept)
+            insist(self._shadow.discard)
+        except DatabaseError as exc:
+            logger.warning(
+                "Published, but old tables are still there projection=%s error=%s",
+                self._live.name,
+                exc,
+            )
 
     def _exchange(self, runner: SubscriptionRunner) -> int:
         """The short transaction after which readers see the new rows."""

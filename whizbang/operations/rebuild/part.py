@@ -44,6 +44,10 @@ class RebuildPart:
             self._leases.release_all()
         return 1
 
+    def stop(self) -> None:
+        """End soon; called from another thread."""
+        self._leases.stop()
+
     def close(self) -> None:
         self._leases.release_all()
 
