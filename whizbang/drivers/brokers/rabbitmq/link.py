@@ -44,7 +44,8 @@ class Link:
         self._connection = pika.SelectConnection(
             parameters,
             on_open_callback=lambda _: self.wake(),
-            on_open_error_callback=lambda _, reason: self.fail(reason),
+            # Not all of these reasons are among the errors that pika documents; some say more by their repr.
+            on_open_error_callback=lambda _, reason: self.fail(ConnectionError(repr(reason))),
             on_close_callback=lambda _, reason: self.fail(reason),
             custom_ioloop=self._loop,
         )
