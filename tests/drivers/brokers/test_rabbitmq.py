@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import Any
@@ -195,10 +196,27 @@ class TestTopology:
         with pytest.raises(WhizbangError, match="amqps://"):
             RabbitMQBroker(using="default", options={"url": "redis://ada:secret@host"})
 
+    def test_missing_pika_is_named_with_its_remedy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "pika", None)
+        with pytest.raises(WhizbangError, match=r"pip install django-whizbang\[rabbitmq\]"):
+            RabbitMQBroker(using="default")
+
     def test_tls_with_a_missing_file_is_unavailable(self, make_broker: MakeBroker) -> None:
         shop = make_broker("shop", tls={"ca": "/nowhere/ca.pem"})
         with pytest.raises(BrokerUnavailable, match="No such file"):
             shop.declare(Topology(service="shop", owns=[], listens_to=[]))
+
+    def test_server_that_speaks_no_tls_is_unavailable(self, make_broker: MakeBroker) -> None:
+        shop = make_broker("shop", url=RABBITMQ_URL, tls={}, timeout_seconds=5)
+        with pytest.raises(BrokerUnavailable, match="SSL"):
+            shop.declare(Topology(service="shop", owns=[], listens_to=[]))
+
+    def test_wrong_password_is_unavailable_and_not_shown(self, make_broker: MakeBroker) -> None:
+        server = f"{SERVICES['rabbitmq'].host}:{SERVICES['rabbitmq'].port}"
+        shop = make_broker("shop", url=f"amqp://guest:hidden@{server}/%2F")
+        with pytest.raises(BrokerUnavailable, match="(?i)authentication") as caught:
+            shop.declare(Topology(service="shop", owns=[], listens_to=[]))
+        assert "hidden" not in f"{caught.value!r}"
 
 
 class TestFaults:
@@ -269,6 +287,21 @@ class TestFaults:
         proxy.thaw()
         assert suite.take(billing, 1) == [sent]
 
+    @pytest.mark.parametrize("freeze_after", [1, 300, 450, 500, 600, 800])
+    def test_broker_that_freezes_at_any_step_holds_nobody(
+        self, join: Join, proxy: Proxy, url: str, freeze_after: int
+    ) -> None:
+        billing = join("billing", url=url, timeout_seconds=0.5, listens_to=["orders"])
+        proxy.freeze_after(freeze_after)
+        began = monotonic()
+        with pytest.raises(BrokerUnavailable, match="no answer|[Tt]imeout"):
+            while True:
+                assert billing.receive(limit=1, timeout_seconds=0.1) == []
+                billing.close()
+        assert monotonic() - began < 10
+        proxy.thaw()
+        assert suite.is_silent(billing)
+
     def test_what_a_cut_receiver_held_comes_again(self, join: Join, proxy: Proxy, url: str) -> None:
         shop, billing = join("shop"), join("billing", url=url, listens_to=["orders"])
         sent = [suite.event("orders", position) for position in range(1, 11)]
@@ -279,6 +312,10 @@ class TestFaults:
             suite.receive(billing, 1)
         with pytest.raises(BrokerUnavailable, match="they come again"):
             billing.acknowledge(held)
+        assert suite.messages_of(suite.receive(billing, 10)) == sent
+        with pytest.raises(BrokerUnavailable, match="they come again"):
+            billing.acknowledge(held)  # their tags are those of what came by the new connection
+        billing.close()
         assert suite.take(billing, 10) == sent
 
     def test_half_closed_connection_is_replaced(self, join: Join, proxy: Proxy, url: str) -> None:
@@ -289,6 +326,24 @@ class TestFaults:
         first = self._confirmed(shop, sent)
         suite.publish(shop, *(m for m in sent if m.message_id not in first))
         assert len(set(suite.ids(suite.take(billing, 4)))) >= 3
+
+    def test_what_the_broker_nacks_is_not_confirmed(
+        self, join: Join, channel: Any, names: Names
+    ) -> None:
+        shop, billing = join("shop"), join("billing")
+        queue = names.queue_of("billing")
+        channel.queue_delete(queue)
+        full = {"x-queue-type": "quorum", "x-max-length": 10, "x-overflow": "reject-publish"}
+        channel.queue_declare(queue, durable=True, arguments=full)
+        channel.queue_bind(queue, names.services, "billing")
+        sent = [suite.command("billing", number) for number in range(2000)]
+        # The limit is a soft one: what is on its way when it is reached is taken.
+        confirmed = [shop.publish(sent[at : at + 500]).confirmed for at in range(0, 2000, 500)]
+        assert not confirmed[-1]
+        kept = {delivery.message_id for delivery in suite.take(billing, len(confirmed[0]))}
+        assert kept.issuperset(frozenset().union(*confirmed))
+        again = shop.publish(sent[-1:])  # nacks leave the connection as it is
+        assert again.confirmed == {sent[-1].message_id}
 
     def test_slow_network_only_takes_longer(self, join: Join, proxy: Proxy, url: str) -> None:
         proxy.delay_seconds = 0.02
@@ -310,12 +365,16 @@ class TestFaults:
         assert len(suite.take(billing, 2)) == 2
 
     def test_receiver_without_messages_keeps_its_connection(self, join: Join) -> None:
-        billing = join("billing", heartbeat_seconds=1)
-        until = monotonic() + 4
+        shop, billing = join("shop"), join("billing", heartbeat_seconds=1)
+        assert suite.is_silent(billing)
+        connection = billing._consumer.link  # type: ignore[attr-defined]
+        until = monotonic() + 4  # the server gives up after two heartbeats
         while monotonic() < until:
             assert billing.receive(limit=1, timeout_seconds=0.7) == []
-        connection = billing._consumer.link  # type: ignore[attr-defined]
-        assert not connection.is_broken
+        sent = suite.command("billing")
+        suite.publish(shop, sent)
+        assert suite.take(billing, 1) == [sent]
+        assert billing._consumer.link is connection  # type: ignore[attr-defined]
 
     def _confirmed(self, broker: Broker, messages: list[Any]) -> frozenset[UUID]:
         try:
