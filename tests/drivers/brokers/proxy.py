@@ -1,0 +1,111 @@
+"""A TCP proxy that cuts, half-closes, freezes and delays what goes through it."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Event, Lock, Thread
+from time import sleep
+
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: the other side sees a reset
+
+
+class Proxy:
+    """Stands between clients and the server at `host` and `port`; `port` of its own is where it listens."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.delay_seconds = 0.0  # before each piece, both ways
+        self._flowing = Event()
+        self._flowing.set()
+        self._lock = Lock()
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._threads: list[Thread] = []
+        self._bytes_until_cut: int | None = None
+        self._start(self._accept)
+
+    def freeze(self) -> None:
+        """Connections stay, and nothing goes through until thaw()."""
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        self._flowing.set()
+
+    def cut(self) -> None:
+        """Reset every connection, on both sides. New ones are welcome."""
+        with self._lock:
+            pairs, self._pairs = self._pairs, []
+        for pair in pairs:
+            for end in pair:
+                with suppress(OSError):  # its other side may have gone by itself
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                    end.shutdown(socket.SHUT_RDWR)
+                end.close()
+
+    def cut_after(self, byte_count: int) -> None:
+        """Cut once, when clients have sent so many more bytes."""
+        self._bytes_until_cut = byte_count
+
+    def half_close(self) -> None:
+        """Tell clients that the server has ended; what they send still goes to it."""
+        with self._lock:
+            for client, _ in self._pairs:
+                client.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.thaw()
+        self.cut()
+        for thread in self._threads:
+            thread.join(timeout=10)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:  # closed
+                return
+            server = socket.create_connection(self._target)
+            with self._lock:
+                self._pairs.append((client, server))
+            self._start(self._pump, client, server, True)
+            self._start(self._pump, server, client, False)
+
+    def _pump(self, source: socket.socket, sink: socket.socket, is_from_client: bool) -> None:
+        with suppress(OSError):  # either side is gone, or cut
+            while piece := source.recv(16384):
+                self._flowing.wait()
+                sleep(self.delay_seconds)
+                if is_from_client and self._is_cut_due(len(piece)):
+                    self.cut()
+                    return
+                sink.sendall(piece)
+            sink.shutdown(socket.SHUT_WR)
+
+    def _is_cut_due(self, byte_count: int) -> bool:
+        if self._bytes_until_cut is None:
+            return False
+        self._bytes_until_cut -= byte_count
+        if self._bytes_until_cut > 0:
+            return False
+        self._bytes_until_cut = None
+        return True
+
+    def _start(self, work: object, *arguments: object) -> None:
+        thread = Thread(target=work, args=arguments, daemon=True)  # type: ignore[arg-type]
+        self._threads.append(thread)
+        thread.start()
+
+
+@contextmanager
+def proxy_to(host: str, port: int) -> Iterator[Proxy]:
+    proxy = Proxy(host, port)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
