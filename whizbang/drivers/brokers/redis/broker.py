@@ -10,7 +10,6 @@ from typing import Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from whizbang.drivers.brokers import redis_scripts as scripts
 from whizbang.drivers.brokers.base import (
     Broker,
     BrokerMessage,
@@ -21,9 +20,10 @@ from whizbang.drivers.brokers.base import (
     Topology,
 )
 from whizbang.drivers.brokers.cloudevents import STRUCTURED_HEADER, to_structured
-from whizbang.drivers.brokers.redis_connection import RedisConnection
-from whizbang.drivers.brokers.redis_lag import LagWatch
-from whizbang.drivers.brokers.redis_receiver import RedisReceiver
+from whizbang.drivers.brokers.redis import scripts
+from whizbang.drivers.brokers.redis.connection import RedisConnection
+from whizbang.drivers.brokers.redis.lag import LagWatch
+from whizbang.drivers.brokers.redis.receiver import RedisReceiver
 from whizbang.exceptions import WhizbangError
 
 logger = logging.getLogger(__name__)
@@ -91,11 +91,12 @@ class RedisBroker(Broker):
         for peer, domains in topology.peers.items():
             groups += [(self._key(part), peer) for part in _parts(peer, domains)]
         owned = [self._key("events", domain) for domain in topology.owns]
-        self._refuse_other_types([*owned, *(stream for stream, _ in groups)])
-        self._make(groups)
+        # First: receive() may be tried before declare() has succeeded, and then tells what is wrong.
         if self._receiver is None or self._receiver.service != topology.service:
             self._receiver = self._make_receiver(topology.service)
         self._receiver.set_streams(leases)
+        self._refuse_other_types([*owned, *(stream for stream, _ in groups)])
+        self._make(groups)
 
     def publish(self, messages: Sequence[BrokerMessage]) -> Published:
         deadline = time.monotonic() + self.options["timeout_seconds"]

@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from whizbang.drivers.brokers import redis_scripts as scripts
 from whizbang.drivers.brokers.base import Delivery, Malformed
 from whizbang.drivers.brokers.cloudevents import STRUCTURED_TYPE, from_structured
-from whizbang.drivers.brokers.redis_connection import RedisConnection
-from whizbang.drivers.brokers.redis_lag import LagWatch
+from whizbang.drivers.brokers.redis import scripts
+from whizbang.drivers.brokers.redis.connection import RedisConnection
+from whizbang.drivers.brokers.redis.lag import LagWatch
 
 logger = logging.getLogger(__name__)
 
@@ -171,7 +171,7 @@ def _to_delivery(stream: str, entry_id: bytes, fields: Sequence[bytes] | None) -
     try:
         return Delivery(message=from_structured(_document_of(values)), token=token)
     except Malformed as exc:
-        raw = values.get(b"event") or _to_text(values)
+        raw = values[b"event"] if b"event" in values else _to_text(values)
         return Delivery(message=None, problem=str(exc), raw=raw, token=token)
 
 
