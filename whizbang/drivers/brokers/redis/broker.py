@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
@@ -232,7 +232,7 @@ class RedisBroker(Broker):
         return LagWatch(alias=self.alias, max_length=self.options["max_length"])
 
 
-def _parts(service: str, domains: Any) -> list[str]:
+def _parts(service: str, domains: Collection[str]) -> list[str]:
     return [f"service:{service}", *(f"events:{domain}" for domain in sorted(domains))]
 
 

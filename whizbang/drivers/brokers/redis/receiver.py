@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 _ALL_PENDING = "0"  # read from here: what was given and not acknowledged
 _NEW = ">"
 _STANDBY_SECONDS = 0.25  # between two looks at a lease that another receiver holds
+
+
+Token: TypeAlias = tuple[str, str, bytes]  # of a delivery: its stream, the key of its lease, its id
 
 
 @dataclass(slots=True)
@@ -79,24 +82,23 @@ class RedisReceiver:
                     return found
                 self._wait(client, left)
 
-    def acknowledge(self, tokens: Iterable[tuple[str, bytes]]) -> None:
-        ids: dict[str, list[bytes]] = {}
-        for stream, entry_id in tokens:
-            ids.setdefault(stream, []).append(entry_id)
-        lanes = [lane for lane in self._lanes if lane.stream in ids]
+    def acknowledge(self, tokens: Iterable[Token]) -> None:
+        ids: dict[tuple[str, str], list[bytes]] = {}
+        for stream, lease, entry_id in tokens:
+            ids.setdefault((stream, lease), []).append(entry_id)
         with self._connection.answering() as client:
             pipeline = client.pipeline(transaction=False)
-            for lane in lanes:
-                values = (*self._holder(), self.service, *ids[lane.stream])
-                pipeline.eval(scripts.ACKNOWLEDGE, 2, lane.stream, lane.lease, *values)
+            for keys, of_stream in ids.items():
+                values = (*self._holder(), self.service, *of_stream)
+                pipeline.eval(scripts.ACKNOWLEDGE, 2, *keys, *values)
             answers = pipeline.execute()
-        for lane, was_allowed in zip(lanes, answers, strict=True):
+        for ((stream, _), of_stream), was_allowed in zip(ids.items(), answers, strict=True):
             if not was_allowed:
                 logger.warning(
                     "Not acknowledged, another receiver has the stream now and was given these too: "
                     "stream=%s count=%s",
-                    lane.stream,
-                    len(ids[lane.stream]),
+                    stream,
+                    len(of_stream),
                 )
 
     def release(self) -> None:
@@ -123,7 +125,7 @@ class RedisReceiver:
         found: list[Delivery] = []
         for lane, answer in zip(self._lanes, answers, strict=True):
             self._note(lane, answer)
-            found += [_to_delivery(lane.stream, *entry) for entry in answer[3]]
+            found += [_to_delivery(lane, *entry) for entry in answer[3]]
             if now >= lane.claim_at and len(found) < limit:  # else there may be more to claim
                 lane.claim_at = now + self._claim_after_seconds
         # The first gets room first: each lane has its turn, or a busy one would starve the others.
@@ -162,10 +164,10 @@ class RedisReceiver:
         return self._connection.name, self._connection.epoch, int(self._lease_seconds * 1000)
 
 
-def _to_delivery(stream: str, entry_id: bytes, fields: Sequence[bytes] | None) -> Delivery:
-    token = (stream, entry_id)
+def _to_delivery(lane: _Lane, entry_id: bytes, fields: Sequence[bytes] | None) -> Delivery:
+    token: Token = (lane.stream, lane.lease, entry_id)
     if fields is None:
-        problem = f"{stream} was trimmed before its entry {entry_id.decode()} was handled: raise max_length."
+        problem = f"{lane.stream} was trimmed before its entry {entry_id.decode()} was handled: raise max_length."
         return Delivery(message=None, problem=problem, token=token)
     values = dict(zip(fields[::2], fields[1::2], strict=True))
     try:
