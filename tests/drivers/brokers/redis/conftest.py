@@ -20,9 +20,7 @@ from tests.drivers.brokers.redis.cases import (
     MakeBroker,
 )
 from tests.processes import ROOT
-from whizbang.drivers.brokers.base import (
-    Topology,
-)
+from whizbang.drivers.brokers.base import Topology
 from whizbang.drivers.brokers.redis import RedisBroker
 
 

@@ -13,9 +13,7 @@ from tests.drivers.brokers.redis.cases import (
     drain,
     event,
 )
-from whizbang.drivers.brokers.base import (
-    Topology,
-)
+from whizbang.drivers.brokers.base import Topology
 
 pytestmark = pytest.mark.requires_redis
 

@@ -24,9 +24,7 @@ from tests.drivers.brokers.redis.cases import (
     through,
 )
 from tests.drivers.brokers.redis.receiver_process import LEASE_SECONDS, positions_of
-from whizbang.drivers.brokers.base import (
-    BrokerUnavailable,
-)
+from whizbang.drivers.brokers.base import BrokerUnavailable
 
 pytestmark = pytest.mark.requires_redis
 
