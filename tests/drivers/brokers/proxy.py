@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Lock, Thread
 from time import sleep
@@ -25,7 +25,7 @@ class Proxy:
         self._lock = Lock()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._threads: list[Thread] = []
-        self._bytes_until_cut: int | None = None
+        self._due: tuple[int, Callable[[], None]] | None = None  # bytes from clients, and then what
         self._start(self._accept)
 
     def freeze(self) -> None:
@@ -48,7 +48,11 @@ class Proxy:
 
     def cut_after(self, byte_count: int) -> None:
         """Cut once, when clients have sent so many more bytes."""
-        self._bytes_until_cut = byte_count
+        self._due = (byte_count, self.cut)
+
+    def freeze_after(self, byte_count: int) -> None:
+        """Freeze when clients have sent so many more bytes."""
+        self._due = (byte_count, self.freeze)
 
     def half_close(self) -> None:
         """Tell clients that the server has ended; what they send still goes to it."""
@@ -79,22 +83,20 @@ class Proxy:
     def _pump(self, source: socket.socket, sink: socket.socket, is_from_client: bool) -> None:
         with suppress(OSError):  # either side is gone, or cut
             while piece := source.recv(16384):
+                if is_from_client:
+                    self._count(len(piece))
                 self._flowing.wait()
                 sleep(self.delay_seconds)
-                if is_from_client and self._is_cut_due(len(piece)):
-                    self.cut()
-                    return
                 sink.sendall(piece)
             sink.shutdown(socket.SHUT_WR)
 
-    def _is_cut_due(self, byte_count: int) -> bool:
-        if self._bytes_until_cut is None:
-            return False
-        self._bytes_until_cut -= byte_count
-        if self._bytes_until_cut > 0:
-            return False
-        self._bytes_until_cut = None
-        return True
+    def _count(self, byte_count: int) -> None:
+        if self._due is None:
+            return
+        left, then = self._due[0] - byte_count, self._due[1]
+        self._due = (left, then) if left > 0 else None
+        if left <= 0:
+            then()
 
     def _start(self, work: object, *arguments: object) -> None:
         thread = Thread(target=work, args=arguments, daemon=True)  # type: ignore[arg-type]

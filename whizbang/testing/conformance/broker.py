@@ -287,8 +287,11 @@ class BrokerContract:
 
     def test_what_was_acknowledged_does_not_come_again(self, join: Join) -> None:
         shop, billing = join("shop"), join("billing", listens_to=["orders"])
-        publish(shop, command("billing"), event("orders"))
-        assert len(take(billing, 2)) == 2
+        publish(shop, *(command("billing", n) for n in range(5)))
+        publish(shop, *(event("orders", n) for n in range(1, 6)))
+        deliveries = receive(billing, 10)
+        assert len(deliveries) == 10
+        billing.acknowledge(deliveries)
         billing.close()
         assert is_silent(billing)
         assert is_silent(join("billing", listens_to=["orders"]))
@@ -297,6 +300,7 @@ class BrokerContract:
         receivers = [join("billing"), join("billing")]
         shop = join("shop", peers={"billing": ()})
         sent = [command("billing", number) for number in range(1000)]
+        assert all(is_silent(receiver) for receiver in receivers)  # both of them wait
         publish(shop, *sent)
         found = self._take_in_turns(receivers, len(sent))
         assert sorted(ids(found)) == sorted(ids(sent))
@@ -306,6 +310,7 @@ class BrokerContract:
         receivers = [join("billing", listens_to=["orders"]) for _ in range(2)]
         shop = join("shop")
         sent = [event("orders", position) for position in range(1, 1001)]
+        assert all(is_silent(receiver) for receiver in receivers)  # both of them wait
         publish(shop, *sent[:500])
         found = self._take_in_turns(receivers, 300)
         receivers[0].close()
