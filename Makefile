@@ -25,11 +25,12 @@ WHEELS := build/wheels
 .NOTPARALLEL:
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-sqlite test-postgres test-mariadb test-versions soak package clean \
+.PHONY: help demo demo-services test test-sqlite test-postgres test-mariadb test-versions soak package clean \
 	lint lint-style lint-mypy lint-pyright lint-imports lint-migrations
 
 help:
 	@echo "make demo      the example shop with real orders, on SQLite, served at a local address"
+	@echo "make demo-services  the same shop as four services, each with a database of its own, over a broker"
 	@echo "make test      the suite on SQLite, on PostgreSQL and MariaDB where they answer, and on every other Python found"
 	@echo "make lint      ruff, mypy, pyright, import-linter, makemigrations --check"
 	@echo "make package   the built wheel in a clean environment, in a project made from the README's lines"
@@ -68,6 +69,9 @@ $(PACKAGE)/.stamp:
 
 demo: $(DEMO)/.stamp
 	$(DEMO)/bin/python manage.py demo $(DEMO_ARGS)
+
+demo-services: $(DEMO)/.stamp
+	$(DEMO)/bin/python projects/example/services.py $(DEMO_ARGS)
 
 # $(call pytest,environment,database,more arguments)
 pytest = WHIZBANG_TEST_DB=$(2) $(1)/bin/python -m pytest $(3) $(PYTEST_ARGS)

@@ -10,7 +10,7 @@ from types import ModuleType
 
 from benchmarks.options import Options
 
-NAMES = ("dispatch", "command", "append", "read", "project", "cdnow")
+NAMES = ("dispatch", "command", "append", "read", "project", "relay", "cdnow")
 GROWING = ("project",)  # those that can be told how much there is to do
 
 

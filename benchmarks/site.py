@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import django
 from django.conf import settings
 from django.core.management import call_command
@@ -9,8 +11,11 @@ from django.core.management import call_command
 from benchmarks.databases import Database
 
 
-def set_up(database: Database) -> None:
-    """Configure Django for this process and make the tables. Once a process: use a child."""
+def set_up(database: Database, **whizbang: Any) -> None:
+    """Configure Django for this process and make the tables. Once a process: use a child.
+
+    `whizbang` are settings of the library.
+    """
     settings.configure(
         DATABASES={"default": database.settings},
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
@@ -22,7 +27,7 @@ def set_up(database: Database) -> None:
         ],
         SECRET_KEY="for benchmarks only",
         USE_TZ=True,
-        WHIZBANG={},
+        WHIZBANG=whizbang,
     )
     django.setup()
     call_command("migrate", verbosity=0)

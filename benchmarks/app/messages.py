@@ -37,6 +37,14 @@ class AddItem(Command[int]):
     amount: Decimal
 
 
+class CountCart(Command[None]):
+    """Its handler writes one row and nothing else: what `relay` sends."""
+
+    cart_id: str
+    quantity: int
+    note: str = ""
+
+
 class CartOpened(Event):
     cart_id: str
     customer_id: str

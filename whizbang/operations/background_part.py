@@ -15,6 +15,7 @@ from whizbang.messaging import nudge
 
 logger = logging.getLogger(__name__)
 _REST_SECONDS = 1.0  # after trouble
+_OF_BUSY_POLL = 0.25  # a look costs little, and a message makes several hops, with a wait at each
 
 
 class Part(Protocol):
@@ -53,12 +54,12 @@ class BackgroundPart:
         nudge.wakers.remove(self._is_woken.set)
 
     def _run(self) -> None:
-        pause = settings.BUSY_POLL_SECONDS
+        pause = first = settings.BUSY_POLL_SECONDS * _OF_BUSY_POLL
         try:
             while not self._is_stopping.is_set():
                 done = self._turn()
                 self.count += done
-                pause = settings.BUSY_POLL_SECONDS if done else self._rest(pause)
+                pause = first if done else self._rest(pause)
         finally:
             self._close()
             connections.close_all()

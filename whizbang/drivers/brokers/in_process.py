@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -19,6 +20,8 @@ from whizbang.drivers.brokers.base import (
 )
 from whizbang.drivers.brokers.cloudevents import from_structured, to_structured
 from whizbang.models import QueueBinding, QueuedMessage
+
+_LOOK_SECONDS = 0.02
 
 
 class InProcessBroker(Broker):
@@ -60,14 +63,19 @@ class InProcessBroker(Broker):
         return Published(confirmed=frozenset(message.message_id for message in messages))
 
     def receive(self, *, limit: int, timeout_seconds: float) -> list[Delivery]:
-        """See the base; gives at once what there is, since nothing tells of what comes."""
+        """See the base; looks again and again, since nothing tells of what comes."""
+        deadline = time.monotonic() + timeout_seconds
+        while not (found := self._waiting(limit)) and time.monotonic() < deadline:
+            time.sleep(min(_LOOK_SECONDS, timeout_seconds))
+        self._in_flight.update(row.pk for row in found)
+        return [_delivery(row.pk, bytes(row.body)) for row in found]
+
+    def _waiting(self, limit: int) -> list[QueuedMessage]:
         with self._naming_trouble():
             rows = QueuedMessage.objects.using(self.using).filter(
                 queue=self._queue_of(self._service)
             )
-            found = list(rows.exclude(pk__in=self._in_flight).order_by("pk")[:limit])
-        self._in_flight.update(row.pk for row in found)
-        return [_delivery(row.pk, bytes(row.body)) for row in found]
+            return list(rows.exclude(pk__in=self._in_flight).order_by("pk")[:limit])
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         done = [delivery.token for delivery in deliveries]
