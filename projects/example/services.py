@@ -68,11 +68,15 @@ def manage(service: str, shared: Mapping[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def create_databases(shared: Mapping[str, str]) -> None:
-    """On PostgreSQL; files of SQLite are made by whoever opens them."""
-    for name in _server_databases(shared):
+def create_databases(
+    shared: Mapping[str, str], *, templates: Mapping[str, str] | None = None
+) -> None:
+    """On PostgreSQL; files of SQLite are made by whoever opens them. `templates`: as copies of those."""
+    sources = _server_databases(templates) if templates else [None] * len(SERVICES)
+    for name, source in zip(_server_databases(shared), sources, strict=False):
         if not _ask_server(shared, "SELECT 1 FROM pg_database WHERE datname = %s", name):
-            _ask_server(shared, f'CREATE DATABASE "{name}"')
+            template = f' TEMPLATE "{source}"' if source else ""
+            _ask_server(shared, f'CREATE DATABASE "{name}"{template}')
 
 
 def drop_databases(shared: Mapping[str, str]) -> None:
@@ -101,16 +105,13 @@ def migrate(shared: Mapping[str, str]) -> None:
     for service in SERVICES:
         manage(service, shared, "migrate", "--skip-checks", "--verbosity", "0")
     if shared["EXAMPLE_BROKER"] == "database":
-        manage(
-            SERVICES[0],
-            shared,
-            "migrate",
-            "--skip-checks",
-            "--verbosity",
-            "0",
-            "--database",
-            "broker",
-        )
+        migrate_broker(shared)
+
+
+def migrate_broker(shared: Mapping[str, str]) -> None:
+    """The database that all services reach, where it is the broker."""
+    alias = ("--database", "broker")
+    manage(SERVICES[0], shared, "migrate", "--skip-checks", "--verbosity", "0", *alias)
 
 
 def start_worker(service: str, shared: Mapping[str, str]) -> subprocess.Popen[bytes]:

@@ -11,6 +11,7 @@ EXAMPLE_BROKER     between services: "database" (default, an SQLite file that al
 EXAMPLE_BROKER_PREFIX  of the names of queues in it (default: example)
 EXAMPLE_WORKER     "process" (default: run `manage.py whizbang worker`), or "in_process": a thread of
                    the web process, as the demo has it
+EXAMPLE_BATCH_SIZE     messages or events that a worker takes at a time (default: 500)
 EXAMPLE_LEASE_SECONDS  after which a worker that was killed is replaced (default: 30)
 EXAMPLE_DEBUG      "1" for Django's debug pages
 EXAMPLE_HOSTS      host names that are served, with commas (default: this machine only)
@@ -155,6 +156,7 @@ WHIZBANG = {
     "OWNS": read_list("EXAMPLE_OWNS") or "*",
     **(configure_services(SERVICE) if SERVICE else {}),
     "WORKER": os.environ.get("EXAMPLE_WORKER", "process"),
+    "BATCH_SIZE": int(os.environ.get("EXAMPLE_BATCH_SIZE", "500")),
     "LEASE_SECONDS": float(os.environ.get("EXAMPLE_LEASE_SECONDS", "30")),
     # What follows from an order is handled many a transaction; PlaceOrder itself is sent inline by
     # the web page and in batches by the import.

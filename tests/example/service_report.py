@@ -29,6 +29,10 @@ def report() -> dict[str, Any]:
         "places": len(places),
         "placed": str(placed),
         "charged": str(charged),
+        "streams": order_streams(),
+        "answers": dict(
+            Counter(InboxMessage.objects.filter(mode="remote").values_list("status", flat=True))
+        ),
         "unhandled": InboxMessage.objects.exclude(status="handled").count(),
         "unsent": OutboxMessage.objects.filter(published_at__isnull=True).count(),
         "dead": [f"{letter.reason}: {letter.error}" for letter in DeadLetter.objects.all()[:5]],
@@ -36,6 +40,14 @@ def report() -> dict[str, Any]:
         "gaps": [row.last_gap for row in ReceivedTopic.objects.filter(gaps__gt=0)],
         **read_models(),
     }
+
+
+def order_streams() -> list[str]:
+    """Of the orders, as they stand in the log."""
+    from whizbang.models import StoredEvent
+
+    rows = StoredEvent.objects.filter(type="orders.OrderPlaced").order_by("position")
+    return list(rows.values_list("stream", flat=True))
 
 
 def read_models() -> dict[str, Any]:

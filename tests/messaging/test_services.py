@@ -214,7 +214,7 @@ class TestReplies:
 
 
 @pytest.fixture
-def heard(there: InProcessBroker) -> list[str]:
+def heard(there: InProcessBroker, isolated_registry: None) -> list[str]:
     """What a subscriber of this service has heard of the other one's events."""
     found: list[str] = []
 

@@ -358,7 +358,7 @@ def test_move_all_is_seen_by_who_runs_them(engines: Callable[[str], Engine]) -> 
 
 
 def test_subscriber_that_is_split_hears_each_stream_in_order(
-    engines: Callable[[str], Engine],
+    engines: Callable[[str], Engine], isolated_registry: None
 ) -> None:
     heard: list[tuple[str, int]] = []
 

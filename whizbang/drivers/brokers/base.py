@@ -136,7 +136,7 @@ class Broker(ABC):
     def receive(self, *, limit: int, timeout_seconds: float) -> list[Delivery]:
         """What has arrived for this service, in order: at most `limit`; empty after `timeout_seconds`.
 
-        Events of a topic go to one receiver of the service at a time. What is not acknowledged comes again,
+        Events of a topic, and commands of an ordering key, go to one receiver of the service at a time. What is not acknowledged comes again,
         to this receiver or another one, once the connection is closed.
         """
 

@@ -13,9 +13,9 @@ from whizbang.drivers.brokers.rabbitmq.names import Names, binding_key_of
 from whizbang.exceptions import WhizbangError
 
 _PRECONDITION_FAILED = 406
-_QUORUM = {"x-queue-type": "quorum"}
-# Two receivers at a time would break the order of a topic.
-_ONE_RECEIVER = {**_QUORUM, "x-single-active-consumer": True}
+# Two receivers at a time would break the order of a topic, and of an ordering key: what waits in the connection
+# of one that lost its lease comes back behind what the next one has got meanwhile.
+_ONE_RECEIVER = {"x-queue-type": "quorum", "x-single-active-consumer": True}
 
 
 def declare(link: Link, topology: Topology, names: Names) -> None:
@@ -27,17 +27,17 @@ def declare(link: Link, topology: Topology, names: Names) -> None:
     listeners = {**topology.peers, topology.service: topology.listens_to}
     for service, domains in listeners.items():
         queue = names.queue_of(service)
-        _make_queue(link, channel, queue, _QUORUM)
+        _make_queue(link, channel, queue)
         _bind(link, channel, queue, names.services, service)
         if domains:
             queue = names.event_queue_of(service)
-            _make_queue(link, channel, queue, _ONE_RECEIVER)
+            _make_queue(link, channel, queue)
         for domain in domains:
             _bind(link, channel, queue, names.events, binding_key_of(domain))
 
 
-def _make_queue(link: Link, channel: Any, queue: str, arguments: dict[str, Any]) -> None:
-    make = partial(channel.queue_declare, queue, durable=True, arguments=arguments)
+def _make_queue(link: Link, channel: Any, queue: str) -> None:
+    make = partial(channel.queue_declare, queue, durable=True, arguments=_ONE_RECEIVER)
     _ask(link, f"a queue {queue!r}", make)
 
 

@@ -1,0 +1,210 @@
+"""The example as services in processes of their own, each with a new database, for one test."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from django.conf import settings
+
+from projects.example import services
+from projects.example.orders.cdnow import Purchase, read_lines
+from tests.conftest import demand
+from tests.services import RABBITMQ_URL, REDIS_URL
+
+# What each service has in its log: its own events, and those of the domains that it listens to.
+LOGS = {
+    "orders": ["orders", "inventory", "payments", "shipping"],
+    "inventory": ["inventory", "orders"],
+    "payments": ["payments", "orders", "inventory"],
+    "shipping": ["shipping", "orders", "payments"],
+}
+TYPES = {
+    "orders": "orders.OrderPlaced",
+    "inventory": "inventory.InventoryReserved",
+    "payments": "payments.PaymentCharged",
+    "shipping": "shipping.OrderShipped",
+}
+_URLS = {"rabbitmq": RABBITMQ_URL, "redis": REDIS_URL}
+
+
+class FourServices:
+    """Starts workers, sends real orders, and asks what has become of them."""
+
+    def __init__(self, broker: str, folder: Path) -> None:
+        run = f"services-{uuid4().hex[:8]}"
+        self.broker = broker
+        self.shared = {
+            "EXAMPLE_BROKER": broker,
+            "EXAMPLE_BROKER_PREFIX": run,
+            "EXAMPLE_DATABASE": settings.DATABASE_KIND,
+            "EXAMPLE_DATABASE_PREFIX": run.replace("-", "_"),
+            "EXAMPLE_VAR": str(folder),
+            "EXAMPLE_LEASE_SECONDS": "3",
+            "PGHOST": "127.0.0.1",
+        }
+        if broker in _URLS:
+            self.shared["EXAMPLE_BROKER_URL"] = _URLS[broker]
+
+    @property
+    def prefix(self) -> str:
+        return self.shared["EXAMPLE_BROKER_PREFIX"]
+
+    def migrate(self) -> None:
+        """As each of them at the same time; their tables are alike, what waits to be heard is not."""
+        migrating = [
+            subprocess.Popen(
+                [sys.executable, "manage.py", "migrate", "--skip-checks", "--verbosity", "0"],
+                cwd=services.ROOT,
+                env=services.environment_of(service, self.shared),
+            )
+            for service in services.SERVICES
+        ]
+        assert [process.wait() for process in migrating] == [0] * len(migrating)
+        if self.broker == "database":
+            services.migrate_broker(self.shared)
+
+    def copy(self, broker: str, folder: Path) -> FourServices:
+        """The same with databases and queues of its own."""
+        made = FourServices(broker, folder)
+        for file in Path(self.shared["EXAMPLE_VAR"]).glob("*.sqlite3*"):
+            shutil.copy(file, folder)
+        services.create_databases(made.shared, templates=self.shared)
+        return made
+
+    def import_orders(self, count: int) -> None:
+        services.manage(
+            "orders", self.shared, "import_cdnow", "--skip-checks", "--limit", str(count)
+        )
+
+    def start_worker(
+        self, service: str, *, trap: str = "", **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """With a trap it kills itself there; see odd_service."""
+        shared = {**self.shared, **environment}
+        if not trap:
+            return services.start_worker(service, shared)
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.example.odd_service", trap],
+            cwd=services.ROOT,
+            env=services.environment_of(service, shared),
+        )
+
+    @contextmanager
+    def running(self, *names: str, **environment: str) -> Iterator[None]:
+        """A worker of each of these services."""
+        workers = {name: self.start_worker(name, **environment) for name in names}
+        try:
+            yield
+        finally:
+            services.stop_all(workers)
+
+    def report(self, service: str) -> dict[str, Any]:
+        """See service_report."""
+        return self.ask(service, "tests.example.service_report")
+
+    def ask(self, service: str, module: str, *arguments: str) -> dict[str, Any]:
+        """What a program prints as JSON that runs as one of the services."""
+        done = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            cwd=services.ROOT,
+            env=services.environment_of(service, self.shared),
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+    def remove(self) -> None:
+        services.drop_databases(self.shared)
+        if self.broker == "rabbitmq":
+            _remove_from_rabbitmq(self.prefix)
+        elif self.broker == "redis":
+            _remove_from_redis(self.prefix)
+
+
+@contextmanager
+def four_services(broker: str, folder: Path) -> Iterator[FourServices]:
+    """With tables; everything is removed at the end."""
+    if broker != "database":
+        demand(broker)
+    made = _template().copy(broker, folder)
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+@cache
+def _template() -> FourServices:
+    """Migrated once a process, and copied for each test."""
+    folder = tempfile.TemporaryDirectory(prefix="whizbang-services-")
+    made = FourServices("database", Path(folder.name))
+    services.create_databases(made.shared)
+    made.migrate()
+    atexit.register(folder.cleanup)
+    atexit.register(services.drop_databases, made.shared)
+    return made
+
+
+def _remove_from_rabbitmq(prefix: str) -> None:
+    import pika
+
+    connection = pika.BlockingConnection(pika.URLParameters(RABBITMQ_URL))
+    try:
+        channel = connection.channel()
+        for service in services.SERVICES:
+            channel.queue_delete(f"{prefix}.{service}")
+            channel.queue_delete(f"{prefix}.{service}.events")
+        for name in ("services", "events"):
+            channel.exchange_delete(f"{prefix}.{name}")
+    finally:
+        connection.close()
+
+
+def _remove_from_redis(prefix: str) -> None:
+    import redis
+
+    client = redis.Redis.from_url(REDIS_URL)
+    for key in client.scan_iter(f"{prefix}:*"):
+        client.delete(key)
+    client.close()
+
+
+def check_all_done(found: dict[str, Any], *, service: str, orders: int) -> None:
+    """A service has every event once, and nothing is left over anywhere."""
+    expected = {TYPES[domain]: orders for domain in LOGS[service]}
+    assert found["events"] == expected, service
+    assert found["places"] == sum(expected.values()), "an event is there twice"
+    check_nothing_left(found, service)
+
+
+def check_nothing_left(found: dict[str, Any], service: str) -> None:
+    assert (found["dead"], found["parked"], found["gaps"]) == ([], [], []), service
+    assert (found["unhandled"], found["unsent"]) == (0, 0), service
+
+
+def totals_of_file(path: Path, *, orders: int) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Value, sales by day and by customer of the first lines, from the file alone."""
+    lines = [line for line in read_lines(path, limit=orders) if isinstance(line, Purchase)]
+    assert len(lines) == orders
+    days: dict[str, list[Any]] = {}
+    customers: dict[str, list[Any]] = {}
+    for line in lines:
+        for rows, key in ((days, str(line.day)), (customers, line.customer_id)):
+            row = rows.setdefault(key, [0, 0, 0])
+            row[:] = row[0] + 1, row[1] + line.cds, row[2] + line.value
+    for rows in (days, customers):
+        for row in rows.values():
+            row[2] = str(row[2])
+    return str(sum(line.value for line in lines)), days, customers
