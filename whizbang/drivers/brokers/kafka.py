@@ -61,8 +61,8 @@ class KafkaBroker(Broker):
     def declare(self, topology: Topology) -> None:
         if self._topology not in (None, topology):
             self._leave()  # what it is subscribed to is another's
-        self._topics.declare(topology)
         self._topology = topology
+        self._topics.declare(topology)
 
     def publish(self, messages: Sequence[BrokerMessage]) -> Published:
         return self._publisher.publish(messages)

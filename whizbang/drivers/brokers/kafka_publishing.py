@@ -59,17 +59,16 @@ class Publisher:
     def _refuse_unroutable(
         self, messages: Sequence[BrokerMessage], report: _Report
     ) -> list[tuple[str, BrokerMessage]]:
-        """The others, each with its topic."""
+        """The others, each with its topic. A missing topic of events is made: whoever listens later reads it
+        from the start."""
         routed = [(self._topics.of(message), message) for message in messages]
         missing = self._topics.find_missing({topic for topic, _ in routed})
+        events = {topic for topic, message in routed if message.kind is Kind.EVENT}
+        self._topics.make_for_events(missing & events)
         for topic, message in routed:
-            if topic in missing:
-                if message.kind is Kind.EVENT:
-                    # It would be a hole in its stream if it were given up.
-                    problem = f"topic {topic!r} of events is missing: declare() makes it"
-                    raise self._connection.unavailable(problem, self._complaints)
+            if topic in missing - events:
                 report.refuse(message, _no_topic(topic, message))
-        return [(topic, message) for topic, message in routed if topic not in missing]
+        return [(topic, message) for topic, message in routed if topic not in missing - events]
 
     def _send(
         self, routed: Sequence[tuple[str, BrokerMessage]], report: _Report, deadline: float

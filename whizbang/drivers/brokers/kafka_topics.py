@@ -68,6 +68,9 @@ class Topics:
             unseen -= self._partitions.keys()
         return unseen
 
+    def make_for_events(self, names: Collection[str]) -> None:
+        self._create(dict.fromkeys(names, self._options["event_partitions"]))
+
     def forget(self, name: str) -> None:
         """It was seen, and is gone."""
         self._partitions.pop(name, None)
