@@ -56,7 +56,7 @@ def _answers(address: str) -> bool:
 
 class MockCluster:
     """librdkafka's mock: any number of brokers and partitions, and the errors one asks for; it makes no
-    topics over the protocol, and numbers producers as a cluster does.
+    topics over the protocol.
 
     Its functions are not among those of confluent_kafka, so they are called in the library that it loaded.
     """
@@ -71,6 +71,12 @@ class MockCluster:
 
     def make_topic(self, name: str, partitions: int = 1) -> None:
         self._library.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1)
+
+    def lose_topic(self, name: str) -> None:
+        """It is not told of any more, and takes nothing."""
+        unknown = confluent_kafka.KafkaError.UNKNOWN_TOPIC_OR_PART
+        self._library.rd_kafka_mock_topic_set_error(self._cluster, name.encode(), unknown)
+        self.fail(PRODUCE, *[unknown] * 20)
 
     def fail(self, request: int, *codes: int) -> None:
         """The next requests of a kind are answered with these errors, one each."""
@@ -104,6 +110,7 @@ def _loaded_library() -> Any:
     library.rd_kafka_mock_cluster_bootstraps.restype = text
     library.rd_kafka_mock_cluster_bootstraps.argtypes = [pointer]
     library.rd_kafka_mock_topic_create.argtypes = [pointer, text, ctypes.c_int, ctypes.c_int]
+    library.rd_kafka_mock_topic_set_error.argtypes = [pointer, text, ctypes.c_int]
     library.rd_kafka_mock_push_request_errors_array.argtypes = [
         pointer,
         ctypes.c_int16,

@@ -173,13 +173,15 @@ class _Report:
             self.unsettled -= 1
         elif error.code() in (error.MSG_SIZE_TOO_LARGE, error.RECORD_LIST_TOO_LARGE):
             self._judge_size(message, error)
-        elif error.code() in (error.UNKNOWN_TOPIC_OR_PART, error._UNKNOWN_TOPIC):
-            topic = str(record.topic())
-            self.gone.add(topic)
-            if message.kind is not Kind.EVENT:
-                self.refuse(message, _no_topic(topic, message))
         elif error.code() not in (error._PURGE_QUEUE, error._PURGE_INFLIGHT):
             self.problem = self.problem or error.str()
+            if error.code() in (
+                error.UNKNOWN_TOPIC_OR_PART,
+                error._UNKNOWN_TOPIC,
+                error._UNKNOWN_PARTITION,
+            ):
+                # Perhaps of one broker only, and for a moment: the next publish() asks, and refuses.
+                self.gone.add(str(record.topic()))
 
     def _judge_size(self, message: BrokerMessage, error: KafkaError) -> None:
         """The cluster refuses a request as a whole: which of several messages it means is not known."""
