@@ -64,8 +64,9 @@ class TestPublishing:
     def test_retries_inside_the_producer_neither_double_nor_reorder(
         self, cluster: MockCluster, connect: _Connect
     ) -> None:
-        broker = connect(cluster, timeout_seconds=20)
-        sent = [suite.event("orders", n, stream=f"order-{n % 40}") for n in range(1, 3001)]
+        # Small requests, so that several are on their way when one of them fails.
+        broker = connect(cluster, timeout_seconds=20, security={"batch.num.messages": 20})
+        sent = [suite.event("orders", n, stream="order-1") for n in range(1, 3001)]
         for start in range(0, len(sent), 500):
             cluster.fail(
                 PRODUCE,
@@ -73,6 +74,15 @@ class TestPublishing:
                 KafkaError.NO_ERROR,
                 KafkaError.REQUEST_TIMED_OUT,
             )
+            suite.publish(broker, *sent[start : start + 500])
+        assert suite.ids(suite.take(broker, len(sent))) == suite.ids(sent)
+
+    def test_streams_keep_their_order_in_partitions_of_several_brokers(
+        self, cluster: MockCluster, connect: _Connect
+    ) -> None:
+        broker = connect(cluster, timeout_seconds=20)
+        sent = [suite.event("orders", n, stream=f"order-{n % 40}") for n in range(1, 3001)]
+        for start in range(0, len(sent), 500):
             suite.publish(broker, *sent[start : start + 500])
         found = suite.take(broker, len(sent))
         assert len(found) == len(sent)

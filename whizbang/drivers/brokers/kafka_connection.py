@@ -101,6 +101,8 @@ class Connection:
 
     def log(self, level: int, text: str, *values: object) -> None:
         """What librdkafka logs; clients call it with the levels of `logging`."""
+        # Every second of every broker that is away, which BrokerUnavailable tells.
+        level = logging.DEBUG if values[:1] == ("FAIL",) else level
         logger.log(level, "broker=%s %s", self.alias, self._mask(text % values))
 
     def _mask(self, text: str) -> str:
