@@ -11,6 +11,7 @@ from whizbang.management.verbs.heal import HealVerb
 from whizbang.management.verbs.parked import RetryVerb, SkipVerb
 from whizbang.management.verbs.partitions import PartitionsVerb
 from whizbang.management.verbs.rebuild import RebuildsVerb, RebuildVerb
+from whizbang.management.verbs.schemas import SchemasVerb
 from whizbang.management.verbs.status import StatusVerb
 from whizbang.management.verbs.streams import StreamsVerb
 from whizbang.management.verbs.subscriptions import PauseVerb, ResumeVerb
@@ -40,4 +41,5 @@ VERBS: tuple[Verb, ...] = (
     ScheduleVerb(),
     CleanupVerb(),
     VerifyVerb(),
+    SchemasVerb(),
 )
