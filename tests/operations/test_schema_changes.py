@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from whizbang.exceptions import WhizbangError
 from whizbang.operations.schema_changes import compare_schemas
-from whizbang.operations.schemas import MessageSchema, SchemaDocument, _describe
+from whizbang.operations.schemas import MessageSchema, SchemaDocument, describe_types
 
 NAME = "shop.It"
 Small = Annotated[int, Meta(ge=1, le=5)]
@@ -70,7 +70,7 @@ def document(
 ) -> SchemaDocument:
     """One message of these fields, as a service would describe it."""
     cls = msgspec.defstruct("It", fields, kw_only=True, forbid_unknown_fields=kind != "event")
-    (schema, answer), defs = _describe([cls, result], [])
+    (schema, answer), defs = describe_types([cls, result], [])
     message = MessageSchema(
         domain="shop", kind=kind, version=1, schema=schema, result=answer, **more
     )

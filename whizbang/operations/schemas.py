@@ -59,7 +59,7 @@ def describe_schemas(*, domain: str | None = None) -> SchemaDocument:
         )
     answered = [cls for cls in found if not issubclass(cls, Event)]
     types = [*found, *(result_type(cls) for cls in answered)]
-    schemas, defs = _describe(types, [*found, *answered])
+    schemas, defs = describe_types(types, [*found, *answered])
     results = dict(zip(answered, schemas[len(found) :], strict=True))
     return SchemaDocument(
         service=settings.SERVICE,
@@ -106,7 +106,7 @@ def _message_schema(
     )
 
 
-def _describe(
+def describe_types(
     types: Sequence[Any], owners: Sequence[type[Message]]
 ) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
     """Schemas of `types`; an error names the message among `owners` whose type it is."""

@@ -15,6 +15,7 @@ from whizbang.management.verbs.schemas import SchemasVerb
 from whizbang.management.verbs.status import StatusVerb
 from whizbang.management.verbs.streams import StreamsVerb
 from whizbang.management.verbs.subscriptions import PauseVerb, ResumeVerb
+from whizbang.management.verbs.topology import TopologyVerb
 from whizbang.management.verbs.upkeep import CleanupVerb, ScheduleVerb
 from whizbang.management.verbs.verify import VerifyVerb
 from whizbang.management.verbs.worker import WorkerVerb
@@ -41,5 +42,6 @@ VERBS: tuple[Verb, ...] = (
     ScheduleVerb(),
     CleanupVerb(),
     VerifyVerb(),
+    TopologyVerb(),
     SchemasVerb(),
 )
