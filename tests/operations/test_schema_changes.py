@@ -66,13 +66,19 @@ class Pair(NamedTuple):
 
 
 def document(
-    kind: Any, fields: list[Any], *, result: Any = None, name: str = NAME, **more: Any
+    kind: Any,
+    fields: list[Any],
+    *,
+    result: Any = None,
+    name: str = NAME,
+    version: int = 1,
+    **more: Any,
 ) -> SchemaDocument:
     """One message of these fields, as a service would describe it."""
     cls = msgspec.defstruct("It", fields, kw_only=True, forbid_unknown_fields=kind != "event")
     (schema, answer), defs = describe_types([cls, result], [])
     message = MessageSchema(
-        domain="shop", kind=kind, version=1, schema=schema, result=answer, **more
+        domain="shop", kind=kind, version=version, schema=schema, result=answer, **more
     )
     return SchemaDocument(service="shop", messages={name: message}, defs=defs)
 
@@ -242,6 +248,14 @@ def test_command_under_an_alias_is_still_taken_and_an_event_is_not_known() -> No
 
     assert rename("command") == []
     assert rename("event") == ["is called shop.Other now, which they do not know"]
+
+
+def test_upcaster_does_not_help_consumers() -> None:
+    before, after = document("event", [X]), document("event", [("y", int)], version=2)
+
+    (found,) = compare_schemas(before, after)
+
+    assert str(found) == "shop.It x is gone, and was always there (breaks its consumers)"
 
 
 def test_message_of_another_kind() -> None:
