@@ -27,6 +27,7 @@ from whizbang.routing.registry import registry
 from whizbang.store import snapshot_format
 from whizbang.store.event_store import event_store
 from whizbang.subscriptions.definition import SubscriptionDefinition
+from whizbang.subscriptions.heard import ownerless_domains
 from whizbang.subscriptions.registered import all_definitions
 from whizbang.subscriptions.start import needs_rebuild
 
@@ -341,6 +342,22 @@ def check_subscriptions(app_configs: Any, **kwargs: Any) -> list[checks.CheckMes
         found.extend(_check_alias(projection))
     found.extend(_check_collections(projections))
     return found
+
+
+@checks.register("whizbang")
+def check_heard_domains(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Only where other services are named: else a domain may be left out on purpose."""
+    if any(find_problems(given())) or not settings.SERVICES:
+        return []
+    return [
+        checks.Warning(
+            f"{', '.join(names)} wants events of domain {domain!r}, which no service owns.",
+            hint="Add the domain to WHIZBANG['OWNS'], or to 'OWNS' of its service in "
+            "WHIZBANG['SERVICES']: until then none of its events comes here.",
+            id="whizbang.W008",
+        )
+        for domain, names in ownerless_domains().items()
+    ]
 
 
 def _check_collections(projections: list[Any]) -> Iterator[checks.CheckMessage]:

@@ -11,7 +11,7 @@ import msgspec
 
 from whizbang.conf import settings
 from whizbang.exceptions import UnstorableResult
-from whizbang.messages.base import Command, Message
+from whizbang.messages.base import Command, Message, Query
 from whizbang.messages.encoding import encode_json
 
 _TOO_LARGE = b"\0"  # stands for a result that was not kept; no JSON starts with it
@@ -23,9 +23,9 @@ class NotKept:
 
 @lru_cache(maxsize=1024)
 def result_type(message_type: type[Message]) -> Any:
-    """The R of Command[R]; Any for a bare Command, or where R cannot be resolved."""
+    """The R of Command[R] or Query[R]; Any for a bare one, or where R cannot be resolved."""
     for base in getattr(message_type, "__orig_bases__", ()):
-        if typing.get_origin(base) is Command:
+        if typing.get_origin(base) in (Command, Query):
             return _resolve(typing.get_args(base)[0], message_type)
     return Any
 

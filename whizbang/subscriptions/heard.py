@@ -1,8 +1,9 @@
-"""Which events of other services this one wants."""
+"""Which events this service wants, who of it wants them, and which are those of other services."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from whizbang.conf import settings
 from whizbang.messages.base import Event
@@ -10,17 +11,45 @@ from whizbang.projections import declaration
 from whizbang.routing.registry import registry
 
 
+@dataclass(frozen=True, slots=True)
+class Hearer:
+    """A projection or subscriber that is active in this service."""
+
+    name: str
+    kind: str  # "projection" or "subscriber"
+    delivery: str  # "async" or "inline"
+    event_types: tuple[type[Event], ...]
+
+
+def hearers() -> Iterator[Hearer]:
+    """All that hear events here. Needs the apps' modules to be loaded."""
+    owns = settings.get().owns
+    for projection in declaration.instances():
+        if owns(projection.domain):
+            types = tuple(projection.event_types())
+            yield Hearer(projection.name, "projection", projection.delivery, types)
+    for subscriber in registry.subscribers:
+        if owns(subscriber.domain):
+            types = subscriber.event_types
+            yield Hearer(subscriber.name, "subscriber", subscriber.delivery, types)
+
+
 def heard_domains() -> frozenset[str]:
     """Domains of others that a projection or an active subscriber of this service wants events of."""
     owns = settings.get().owns
-    domains = {event_type.__whizbang__.domain for event_type in _heard_types()}
+    domains = {t.__whizbang__.domain for hearer in hearers() for t in hearer.event_types}
     return frozenset(domain for domain in domains if not owns(domain))
 
 
-def _heard_types() -> Iterator[type[Event]]:
-    for projection in declaration.instances():
-        if settings.get().owns(projection.domain):
-            yield from projection.event_types()
-    for subscriber in registry.subscribers:
-        if settings.get().owns(subscriber.domain):
-            yield from subscriber.event_types
+def ownerless_domains() -> dict[str, list[str]]:
+    """Domains that no service owns although their events are wanted here, with who wants them."""
+    service_of = settings.get().service_of
+    wanted: dict[str, set[str]] = {}
+    for hearer in hearers():
+        for event_type in hearer.event_types:
+            wanted.setdefault(event_type.__whizbang__.domain, set()).add(hearer.name)
+    return {
+        domain: sorted(names)
+        for domain, names in sorted(wanted.items())
+        if service_of(domain) is None
+    }

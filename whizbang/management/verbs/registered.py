@@ -11,9 +11,11 @@ from whizbang.management.verbs.heal import HealVerb
 from whizbang.management.verbs.parked import RetryVerb, SkipVerb
 from whizbang.management.verbs.partitions import PartitionsVerb
 from whizbang.management.verbs.rebuild import RebuildsVerb, RebuildVerb
+from whizbang.management.verbs.schemas import SchemasVerb
 from whizbang.management.verbs.status import StatusVerb
 from whizbang.management.verbs.streams import StreamsVerb
 from whizbang.management.verbs.subscriptions import PauseVerb, ResumeVerb
+from whizbang.management.verbs.topology import TopologyVerb
 from whizbang.management.verbs.upkeep import CleanupVerb, ScheduleVerb
 from whizbang.management.verbs.verify import VerifyVerb
 from whizbang.management.verbs.worker import WorkerVerb
@@ -40,4 +42,6 @@ VERBS: tuple[Verb, ...] = (
     ScheduleVerb(),
     CleanupVerb(),
     VerifyVerb(),
+    TopologyVerb(),
+    SchemasVerb(),
 )
