@@ -303,7 +303,7 @@ class BrokerContract:
         assert all(is_silent(receiver) for receiver in receivers)  # both of them wait
         publish(shop, *sent)
         found = self._take_in_turns(receivers, len(sent))
-        assert sorted(ids(found)) == sorted(ids(sent))
+        assert set(ids(found)) == set(ids(sent))
         assert all(is_silent(receiver) for receiver in receivers)
 
     def test_two_receivers_keep_the_order_of_a_topic(self, join: Join) -> None:
@@ -326,9 +326,10 @@ class BrokerContract:
         assert firsts == [message.position for message in sent]
 
     def _take_in_turns(self, receivers: Sequence[Broker], count: int) -> list[BrokerMessage]:
+        """So many different messages; a broker that shares its work out anew may bring some twice."""
         found: list[BrokerMessage] = []
         deadline = monotonic() + _PATIENCE_SECONDS
-        while len(found) < count and monotonic() < deadline:
+        while len(set(ids(found))) < count and monotonic() < deadline:
             for receiver in receivers:
                 deliveries = receiver.receive(limit=50, timeout_seconds=0.05)
                 receiver.acknowledge(deliveries)

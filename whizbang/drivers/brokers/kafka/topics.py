@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from whizbang.drivers.brokers.base import BrokerMessage, Kind, Topology
-from whizbang.drivers.brokers.kafka_connection import Complaints, Connection
+from whizbang.drivers.brokers.kafka.connection import Complaints, Connection
 from whizbang.exceptions import WhizbangError
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from whizbang.drivers.brokers.base import (
     Published,
     Topology,
 )
-from whizbang.drivers.brokers.kafka_connection import Connection
-from whizbang.drivers.brokers.kafka_publishing import Publisher
-from whizbang.drivers.brokers.kafka_receiving import Receiver
-from whizbang.drivers.brokers.kafka_topics import Topics
+from whizbang.drivers.brokers.kafka.connection import Connection
+from whizbang.drivers.brokers.kafka.publishing import Publisher
+from whizbang.drivers.brokers.kafka.receiving import Receiver
+from whizbang.drivers.brokers.kafka.topics import Topics
 from whizbang.exceptions import WhizbangError
 
 logger = logging.getLogger(__name__)

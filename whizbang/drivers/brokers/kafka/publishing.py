@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from whizbang.drivers.brokers.base import BrokerMessage, Kind, Published
-from whizbang.drivers.brokers.kafka_connection import Complaints, Connection, milliseconds
-from whizbang.drivers.brokers.kafka_records import to_record
-from whizbang.drivers.brokers.kafka_topics import Topics
+from whizbang.drivers.brokers.kafka.connection import Complaints, Connection, milliseconds
+from whizbang.drivers.brokers.kafka.records import to_record
+from whizbang.drivers.brokers.kafka.topics import Topics
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer

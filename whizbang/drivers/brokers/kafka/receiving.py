@@ -9,10 +9,10 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from whizbang.drivers.brokers.base import Delivery, Malformed
-from whizbang.drivers.brokers.kafka_calls import Calls
-from whizbang.drivers.brokers.kafka_connection import Complaints, Connection, milliseconds
-from whizbang.drivers.brokers.kafka_records import to_message
-from whizbang.drivers.brokers.kafka_topics import Topics
+from whizbang.drivers.brokers.kafka.calls import Calls
+from whizbang.drivers.brokers.kafka.connection import Complaints, Connection, milliseconds
+from whizbang.drivers.brokers.kafka.records import to_message
+from whizbang.drivers.brokers.kafka.topics import Topics
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
