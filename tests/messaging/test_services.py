@@ -259,6 +259,21 @@ class TestEvents:
         assert texts_of() == [(n, f"v{n}") for n in range(1, 5)]
         assert ReceivedTopic.objects.get().gaps == 0
 
+    def test_order_between_streams_is_kept_too(
+        self, there: InProcessBroker, heard: list[str], drain: Drain
+    ) -> None:
+        places = [("z", 1), ("a", 1), ("z", 2), ("m", 4), ("a", 2), ("m", 7), ("m", 8)]
+        there.publish(
+            [
+                event(version, position=n, previous=n - 1, stream=f"elsewhere.Thing-{name}")
+                for n, (name, version) in enumerate(places, start=1)
+            ]
+        )
+        drain()
+        rows = StoredEvent.objects.order_by("position").values_list("stream", "version")
+        assert list(rows) == [(f"elsewhere.Thing-{name}", version) for name, version in places]
+        assert heard == [f"v{version}" for _, version in places]
+
     def test_what_never_comes_is_noticed_and_not_waited_for(
         self,
         there: InProcessBroker,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from whizbang.drivers.brokers.base import BrokerMessage
-from whizbang.drivers.stores.base import NewRow, RowsOfStream, StoredRow
+from whizbang.drivers.stores.base import ImportTarget, NewRow, StoredRow
 from whizbang.messages.types import type_named
 from whizbang.store.codec import JSON, codec
 from whizbang.store.event_store import EventStore
@@ -21,64 +21,34 @@ def append_late(store: EventStore, message: BrokerMessage) -> list[StoredRow]:
 
 
 def append_foreign(store: EventStore, messages: Sequence[BrokerMessage]) -> list[StoredRow]:
-    """Append those that are not there yet, in the caller's transaction; gives them as they are stored.
+    """Append those that are not there yet in the order given, in the caller's transaction; gives them as they
+    are stored.
 
     Versions may have holes: not every event is published. Raises `ConcurrencyError` when another
     receiver was quicker, and where the store keeps no JSON UnknownMessageType and DecodeError.
     """
-    names = sorted({message.stream for message in messages})
-    versions = store.driver.stream_versions(names)
-    stored: list[StoredRow] = []
-    while messages:
-        now, messages = _split(messages, versions)
-        stored += _append(store, now)
-        for message in now:
-            versions[message.stream] = message.version
-    return stored
-
-
-def _split(
-    messages: Sequence[BrokerMessage], versions: dict[str, int]
-) -> tuple[list[BrokerMessage], list[BrokerMessage]]:
-    """The first run of each stream without a hole, and the rest; what is there already is in neither."""
-    now: list[BrokerMessage] = []
-    later: list[BrokerMessage] = []
-    ends: dict[str, int] = {}
+    versions = store.driver.stream_versions(sorted({message.stream for message in messages}))
+    fresh: list[BrokerMessage] = []
     for message in messages:
-        if message.version <= max(versions[message.stream], ends.get(message.stream, 0)):
-            continue
-        if message.stream not in ends or message.version == ends[message.stream] + 1:
-            now.append(message)
-            ends[message.stream] = message.version
-        else:
-            later.append(message)
-    return now, later
+        if message.version > versions[message.stream]:
+            versions[message.stream] = message.version
+            fresh.append(message)
+    return _append(store, fresh)
 
 
 def _append(store: EventStore, messages: Sequence[BrokerMessage]) -> list[StoredRow]:
-    groups: dict[str, list[BrokerMessage]] = {}
-    for message in messages:
-        groups.setdefault(message.stream, []).append(message)
-    batch = [_rows_of(store, stream, group) for stream, group in groups.items()]
-    if not batch:
+    if not messages:
         return []
-    places = store.driver.append(batch)
-    found = [
-        StoredRow.of(item.stream, row, place)
-        for item, placed in zip(batch, places, strict=True)
-        for row, place in zip(item.rows, placed, strict=True)
+    targets = [ImportTarget(message.stream, message.version) for message in messages]
+    rows = [_row_of(store, message) for message in messages]
+    places = store.driver.append_copies(targets, rows)
+    return [
+        StoredRow.of(message.stream, row, place)
+        for message, row, place in zip(messages, rows, places, strict=True)
     ]
-    return sorted(found, key=lambda row: row.position)
 
 
-def _rows_of(store: EventStore, stream: str, group: Sequence[BrokerMessage]) -> RowsOfStream:
-    slice_number = checked_slice_of(stream)
-    rows = [_row_of(store, message, slice_number) for message in group]
-    # What came before need not be here: the version is taken as the sender gave it.
-    return RowsOfStream(stream, group[0].version - 1, rows, is_expected_read=True)
-
-
-def _row_of(store: EventStore, message: BrokerMessage, slice_number: int) -> NewRow:
+def _row_of(store: EventStore, message: BrokerMessage) -> NewRow:
     payload, schema = message.payload, message.schema
     if not store.driver.supports_json:
         event_type = type_named(message.type, f"event {message.message_id}")
@@ -87,7 +57,7 @@ def _row_of(store: EventStore, message: BrokerMessage, slice_number: int) -> New
     return NewRow(
         message.type,
         schema,
-        slice_number,
+        checked_slice_of(message.stream),
         payload,
         store.serializer.encode(message.metadata),
         message.occurred_at,

@@ -111,7 +111,7 @@ def test_several_workers_of_each_service_keep_the_order(shop: FourServices) -> N
         wait_until(lambda: count(shop, "orders", "inventory") == ORDERS)
     for service in ("orders", "inventory"):
         found = shop.report(service)
-        assert found["streams"] == [f"orders.Order-sent-{number}" for number in range(ORDERS)]
+        assert found["streams"] == [f"orders.Order-sent-{n}" for n in range(ORDERS)], service
         check_nothing_left(found, service)
 
 

@@ -197,6 +197,21 @@ class EventStoreDriver(ABC):
             places.extend(self.append([RowsOfStream(stream, expected, [row])])[0])
         return places
 
+    def append_copies(
+        self, targets: Sequence[ImportTarget], rows: Sequence[NewRow]
+    ) -> list[Placed]:
+        """Append events of other logs in the order given, each under the version that its target names, in the
+        caller's open transaction; gives their places.
+
+        What comes before it in its stream need not be there. Raises `ConcurrencyError` when an event is
+        there already.
+        """
+        places: list[Placed] = []
+        for (stream, version), row in zip(targets, rows, strict=True):
+            item = RowsOfStream(stream, (version or 0) - 1, [row], is_expected_read=True)
+            places.extend(self.append([item])[0])
+        return places
+
     def refresh_statistics(self) -> bool:
         """Called after a big import: a planner that thinks the log is small reads it badly.
 

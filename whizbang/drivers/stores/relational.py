@@ -151,6 +151,21 @@ class RelationalStore(EventStoreDriver):
                     raise
                 raise conflict from exc
 
+    def append_copies(
+        self, targets: Sequence[ImportTarget], rows: Sequence[NewRow]
+    ) -> list[Placed]:
+        versions = [target.version or 0 for target in targets]
+        with naming_missing_tables(self.using):
+            try:
+                return self._import(targets, versions, rows, tell_places=True)
+            except (IntegrityError, OperationalError) as exc:
+                streams = _expectations(targets)
+                bases = [stream.expected for stream in streams]
+                conflict = self._as_conflict(exc, streams, bases)  # type: ignore[arg-type]
+                if conflict is None:
+                    raise
+                raise conflict from exc
+
     def _import(
         self,
         targets: Sequence[ImportTarget],
@@ -436,12 +451,12 @@ def _expectations(targets: Sequence[ImportTarget]) -> list[RowsOfStream]:
 def _parts_without_return(
     targets: Sequence[ImportTarget], versions: Sequence[int], rows: Iterable[NewRow]
 ) -> Iterator[tuple[list[RowsOfStream], list[int]]]:
-    """Parts in which the rows of each stream stand together, so that one insert keeps the order."""
+    """Parts in which the rows of each stream stand together, without a hole, so that one insert keeps the order."""
     part: dict[str, list[NewRow]] = {}
     bases: list[int] = []
     last: str | None = None
     for (stream, _), version, row in zip(targets, versions, rows, strict=True):
-        if stream != last and stream in part:
+        if stream in part and (stream != last or version != bases[-1] + len(part[stream]) + 1):
             yield [RowsOfStream(name, ANY, found) for name, found in part.items()], bases
             part, bases = {}, []
         if stream not in part:
