@@ -60,13 +60,7 @@ def encode_edited(letter: DeadLetter, payload: Any) -> tuple[int, bytes]:
     """The schema and the JSON of an edited payload; raises as edit_dead_letter(). Nothing is changed."""
     if not isinstance(payload, dict):
         raise WhizbangError(f"The payload is {type(payload).__name__}: give an object with fields.")
-    cls = find_type(letter.type)
-    if cls is None or not issubclass(cls, Command):
-        raise WhizbangError(
-            f"Dead letter {letter.pk} is no command that is declared here ({letter.type or 'no type'}): "
-            "only commands are edited."
-        )
-    _refuse_answer(letter)
+    cls = _type_of(letter)
     refuse_unknown_fields(cls, payload)
     schema = cls.__whizbang__.schema
     message = codec(cls, JSON).decode(JSON.encode(payload), schema, ("dead letter", letter.pk))
@@ -76,32 +70,34 @@ def encode_edited(letter: DeadLetter, payload: Any) -> tuple[int, bytes]:
 def editable_letter(letter: DeadLetter) -> tuple[Any, str]:
     """The payload as its type has it today, to start an edited copy from, and why it cannot be read.
 
-    It is then as it was stored. Raises WhizbangError for what is no JSON.
+    It is then as it was stored. Raises WhizbangError for what cannot be edited at all.
     """
-    cls, stored = find_type(letter.type), bytes(letter.payload)
-    if cls is not None:
-        try:
-            message = codec(cls, JSON).decode(stored, letter.schema, ("dead letter", letter.pk))
-        except DecodeError as exc:
-            return _plain(letter, stored), str(exc)
-        return _plain(letter, JSON.encode(message)), ""
-    return _plain(letter, stored), f"No type here is called {letter.type!r}."
+    cls, stored = _type_of(letter), bytes(letter.payload)
+    try:
+        message = codec(cls, JSON).decode(stored, letter.schema, ("dead letter", letter.pk))
+    except DecodeError as exc:
+        return _as_stored(stored), str(exc)
+    return JSON.decode_plain(JSON.encode(message)), ""
 
 
-def _plain(letter: DeadLetter, stored: bytes) -> Any:
+def _as_stored(stored: bytes) -> Any:
     try:
         return JSON.decode_plain(stored)
-    except (msgspec.MsgspecError, ValueError) as exc:
-        raise WhizbangError(f"The payload of dead letter {letter.pk} is no JSON: {exc}.") from exc
+    except (msgspec.MsgspecError, ValueError):
+        return stored.decode("utf-8", "backslashreplace")
 
 
-def _refuse_answer(letter: DeadLetter) -> None:
-    """What is addressed like a command may be an answer, whose payload is not that of its type."""
-    if letter.document is not None and message_in(letter).kind is not Kind.COMMAND:
+def _type_of(letter: DeadLetter) -> type[Command]:
+    """Raises WhizbangError for what is no command; an answer is addressed like one, but has no such payload."""
+    cls = find_type(letter.type)
+    if cls is None or not issubclass(cls, Command):
         raise WhizbangError(
-            f"Dead letter {letter.pk} is an answer or an event of another service: only commands are "
-            "edited."
+            f"Dead letter {letter.pk} is no command that is declared here ({letter.type or 'no type'}): "
+            "only commands are edited."
         )
+    if letter.document is not None and message_in(letter).kind is not Kind.COMMAND:
+        raise WhizbangError(f"Dead letter {letter.pk} is an answer: only commands are edited.")
+    return cls
 
 
 def _put_back_edited(letter: DeadLetter, store: EventStore) -> Redriven:
