@@ -63,7 +63,6 @@ def groups_page(model_admin: Any, request: HttpRequest) -> HttpResponseBase:
         request,
         "whizbang_admin/letter_groups.html",
         title=translate("Dead letters by type and reason"),
-        is_list=True,
         groups=[_show(model_admin, group, may_redrive) for group in groups],
         is_cut=len(groups) == _MOST_GROUPS,
         all_url=f"{list_url(model_admin)}?all=1",

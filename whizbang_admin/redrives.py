@@ -40,7 +40,6 @@ class RedriveAdmin(ReadOnlyAdmin):
         "canary",
         "requested_by",
         "requested_at",
-        "finished_at",
     )
     list_filter = ("status",)
     fields = (

@@ -14,6 +14,7 @@ PAGES = (
     "docs/howto/writing-a-projection.md",
     "docs/howto/changing-a-projection.md",
     "docs/howto/repairing-a-projection.md",
+    "docs/howto/dead-letters.md",
 )
 
 

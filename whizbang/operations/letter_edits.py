@@ -63,7 +63,7 @@ def encode_edited(letter: DeadLetter, payload: Any) -> tuple[int, bytes]:
     cls = _type_of(letter)
     refuse_unknown_fields(cls, payload)
     schema = cls.__whizbang__.schema
-    message = codec(cls, JSON).decode(JSON.encode(payload), schema, ("dead letter", letter.pk))
+    message = codec(cls, JSON).decode(JSON.encode(payload), schema, (f"dead letter {letter.pk}",))
     return schema, validator(cls).validate(message)[1]
 
 
@@ -74,7 +74,7 @@ def editable_letter(letter: DeadLetter) -> tuple[Any, str]:
     """
     cls, stored = _type_of(letter), bytes(letter.payload)
     try:
-        message = codec(cls, JSON).decode(stored, letter.schema, ("dead letter", letter.pk))
+        message = codec(cls, JSON).decode(stored, letter.schema, (f"dead letter {letter.pk}",))
     except DecodeError as exc:
         return _as_stored(stored), str(exc)
     return JSON.decode_plain(JSON.encode(message)), ""
