@@ -54,6 +54,7 @@ class Settings:
     RETRY_SECONDS: float = 1.0  # first wait before a retry; doubles, with jitter
     RETRY_MAX_SECONDS: float = 300.0
     KEEP_HANDLED_DAYS: float = 7.0  # how long a handled message's id is known
+    KEEP_AUDIT_DAYS: float = 365.0  # how long it is known what operators did to messages
 
     def owns(self, domain: str) -> bool:
         return self.OWNS == "*" or domain in self.OWNS
@@ -87,6 +88,7 @@ _EXPECTED_TYPES: dict[str, tuple[type, ...]] = {
     "RETRY_SECONDS": (int, float),
     "RETRY_MAX_SECONDS": (int, float),
     "KEEP_HANDLED_DAYS": (int, float),
+    "KEEP_AUDIT_DAYS": (int, float),
 }
 
 

@@ -2,6 +2,24 @@
 
 from __future__ import annotations
 
-from whizbang_admin import dead_letters, history, parked, queues, repair, streams, subscriptions
+from whizbang_admin import (
+    dead_letters,
+    history,
+    parked,
+    queues,
+    redrives,
+    repair,
+    streams,
+    subscriptions,
+)
 
-__all__ = ["dead_letters", "history", "parked", "queues", "repair", "streams", "subscriptions"]
+__all__ = [
+    "dead_letters",
+    "history",
+    "parked",
+    "queues",
+    "redrives",
+    "repair",
+    "streams",
+    "subscriptions",
+]

@@ -17,7 +17,7 @@ from tests.shop.messages import NOON, OpenOrder
 from tests.shop.models import OrderSummary
 from whizbang.models import DeadLetter, InboxMessage
 from whizbang.testing import drain
-from whizbang_admin import dead_letters
+from whizbang_admin import shown_letters
 
 pytestmark = pytest.mark.django_db
 LIST = "admin:whizbang_deadletter_changelist"
@@ -162,7 +162,7 @@ def test_redrive_of_what_is_no_number_is_not_found(query: str) -> None:
 def test_all_of_a_long_list_means_as_many_as_a_page_can_show(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dead_letters, "_MOST_AT_ONCE", 2)
+    monkeypatch.setattr(shown_letters, "MOST_AT_ONCE", 2)
     for _ in range(3):
         DeadLetter.objects.create(
             message_id=uuid4(),

@@ -28,7 +28,8 @@ from whizbang.models import (
     ReceivedTopic,
     StoredEvent,
 )
-from whizbang.operations.dead_letters import retry_dead_letter
+from whizbang.operations.dead_letters import discard_dead_letter, retry_dead_letter
+from whizbang.operations.letter_edits import edit_dead_letter
 
 pytestmark = pytest.mark.django_db
 Drain = Callable[..., Any]
@@ -375,6 +376,12 @@ class TestWhatCannotBeStored:
         assert DeadLetter.objects.get().reason == "DecodeError"
 
 
+def refuse(self: Any, messages: Any) -> Published:
+    """A broker that takes nothing."""
+    reasons = {m.message_id: "It is too large." for m in messages}
+    return Published(confirmed=frozenset(), refused=reasons)
+
+
 class TestRedriving:
     def test_a_command_goes_to_the_inbox_once_its_code_is_there(
         self, there: InProcessBroker, drain: Drain
@@ -416,13 +423,58 @@ class TestRedriving:
             retry_dead_letter(DeadLetter.objects.get().pk)
         assert DeadLetter.objects.exists()
 
+    def test_an_edited_command_is_received_in_place_of_the_refused_one(
+        self, there: InProcessBroker, drain: Drain, settings: Settings
+    ) -> None:
+        usual = settings.WHIZBANG
+        settings.WHIZBANG = {**usual, "MAX_PAYLOAD_BYTES": 60}
+        there.publish([command({"order_id": "1", "customer_id": "c" * 40})])
+        drain()
+        letter = DeadLetter.objects.get()
+        assert letter.reason == "TooLarge"
+        edit_dead_letter(letter.pk, {"order_id": "1", "customer_id": "c"})
+        settings.WHIZBANG = usual
+        drain()
+        assert StoredEvent.objects.get().stream == "shop.Order-1"
+        assert InboxMessage.objects.get().message_id == letter.message_id
+        assert not DeadLetter.objects.exists()
+
+    def test_discarding_a_refused_command_leaves_one_of_its_id_alone(
+        self, there: InProcessBroker, drain: Drain
+    ) -> None:
+        strange = command({"order_id": "1"}, type="shop.Unheard")
+        there.publish([strange])
+        drain()
+        letter = DeadLetter.objects.get()
+        InboxMessage.objects.create(
+            message_id=letter.message_id,
+            service="here",
+            type="shop.OpenOrder",
+            status="failed",
+            ordering_key="k",
+            occurred_at=NOON,
+            available_at=NOON,
+            payload_hash=b"",
+        )
+        discard_dead_letter(letter.pk, "nobody knows it")
+        assert InboxMessage.objects.get().ordering_key == "k"
+
+    def test_an_edited_command_is_sent_in_place_of_what_the_broker_refused(
+        self, there: InProcessBroker, drain: Drain, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as strict:
+            strict.setattr(InProcessBroker, "publish", refuse)
+            whizbang.publish(CallElsewhere(text="far too long"))
+            drain()
+        edit_dead_letter(DeadLetter.objects.get().pk, {"text": "short"})
+        drain()
+        [delivery] = there.receive(limit=9, timeout_seconds=0)
+        assert delivery.message is not None
+        assert delivery.message.payload == b'{"text":"short"}'
+
     def test_what_the_broker_refused_is_sent_again(
         self, there: InProcessBroker, drain: Drain, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def refuse(self: Any, messages: Any) -> Published:
-            reasons = {m.message_id: "It is too large." for m in messages}
-            return Published(confirmed=frozenset(), refused=reasons)
-
         with monkeypatch.context() as strict:
             strict.setattr(InProcessBroker, "publish", refuse)
             receipt = whizbang.publish(CallElsewhere(text="x"))

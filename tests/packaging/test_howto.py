@@ -15,6 +15,7 @@ PAGES = (
     "docs/howto/changing-a-projection.md",
     "docs/howto/repairing-a-projection.md",
     "docs/howto/checking-contracts.md",
+    "docs/howto/dead-letters.md",
 )
 
 

@@ -42,6 +42,8 @@ def arm(action: str, step: str, batches: int) -> None:
     trap = Trap(action, batches)
     if step.startswith("rebuild"):
         arm_rebuild(trap, step.removeprefix("rebuild "))
+    elif step.startswith("redrive"):
+        arm_redrive(trap, step.removeprefix("redrive "))
     elif step in ("before the transaction", "after the commit"):
         SubscriptionRunner._apply = around(SubscriptionRunner._apply, trap, step)  # type: ignore[method-assign]
     else:
@@ -71,6 +73,22 @@ def arm_rebuild(trap: Trap, phase: str) -> None:
     beside.take_place = take_place_and_spring
 
 
+def arm_redrive(trap: Trap, place: str) -> None:
+    """With letters put back, before the run's progress is saved; or behind it, before the commit."""
+    from whizbang.operations import redriving
+
+    save = redriving._save
+
+    def save_and_spring(store: Any, run: Any) -> None:
+        if run.done and place == "before the progress":
+            trap.spring()
+        save(store, run)
+        if run.done and place == "before the commit":
+            trap.spring()
+
+    redriving._save = save_and_spring
+
+
 def around(function: Callable[..., Any], trap: Trap, step: str) -> Callable[..., Any]:
     def run(self: Any, *args: Any, **kwargs: Any) -> Any:
         is_meant = getattr(self, "definition", self).name == NAME
@@ -95,6 +113,13 @@ def break_mechanism(name: str) -> None:
 
         backfilling.transaction = SimpleNamespace(atomic=lambda **known: nullcontext())  # type: ignore[assignment]
         backfilling.hold_still = lambda definition: 0  # type: ignore[assignment]
+    elif name == "redrive":  # letters and progress commit each by itself
+        from django.db.models import QuerySet
+
+        from whizbang.operations import redriving
+
+        QuerySet.select_for_update = lambda self, **known: self  # type: ignore[assignment,method-assign]
+        redriving.transaction = SimpleNamespace(atomic=lambda **known: nullcontext())  # type: ignore[assignment]
     elif name == "key":  # partitions by key hash the stream instead
         from whizbang.store.slices import slice_of
         from whizbang.subscriptions.parked_keys import Unparked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from whizbang.models.audit import OperatorAction, Redrive
 from whizbang.models.broker_queue import QueueBinding, QueuedMessage
 from whizbang.models.cached_snapshot import CachedSnapshot, CachedSnapshotChunk
 from whizbang.models.event import StoredEvent
@@ -32,6 +33,7 @@ __all__ = [
     "HistoryChange",
     "InboxMessage",
     "Lease",
+    "OperatorAction",
     "OutboxMessage",
     "ParkedStream",
     "Partition",
@@ -41,6 +43,7 @@ __all__ = [
     "Rebuild",
     "RebuildShare",
     "ReceivedTopic",
+    "Redrive",
     "SkippedEvent",
     "Snapshot",
     "StoreHead",

@@ -92,7 +92,13 @@ class DeadLetter(models.Model):
         verbose_name = _("dead letter")
         verbose_name_plural = _("dead letters")
         default_permissions = ("view",)
-        permissions = [("redrive_deadletter", _("Can redrive a dead letter"))]
+        permissions = [
+            ("redrive_deadletter", _("Can redrive a dead letter")),
+            ("discard_deadletter", _("Can discard a dead letter")),
+            ("edit_deadletter", _("Can edit and redrive a dead letter")),
+        ]
+        # Groups are counted in the index alone, and a group is read in the order of its letters.
+        indexes = [models.Index(fields=["type", "reason", "id"], name="whizbang_dead_group")]
 
     def __str__(self) -> str:
         return f"{self.type} {self.message_id}"

@@ -6,11 +6,11 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import Exists, Model, OuterRef
 from django.db.models.functions import Now
 
 from whizbang.conf import settings
-from whizbang.models import InboxMessage, OutboxMessage
+from whizbang.models import DeadLetter, InboxMessage, OperatorAction, OutboxMessage, Redrive
 from whizbang.store.event_store import EventStore, event_store
 from whizbang.subscriptions.leases import LeaseHolder
 
@@ -21,10 +21,11 @@ _LEASE = "whizbang.cleanup"
 
 
 def cleanup() -> dict[str, int]:
-    """Delete handled inbox rows and sent outbox rows older than KEEP_HANDLED_DAYS; gives counts.
+    """Delete what is done with, a step after the other; gives counts.
 
-    A message id is known for that long: the same message sent later is handled again. Workers do
-    this by themselves.
+    Inbox rows that were handled, expired or discarded and sent outbox rows go after KEEP_HANDLED_DAYS:
+    for that long a message id is known, the same message sent later is handled again. What operators
+    did, and redrives that have ended, go after KEEP_AUDIT_DAYS. Workers do this by themselves.
     """
     using = event_store().using
     counts: dict[str, int] = {}
@@ -32,7 +33,8 @@ def cleanup() -> dict[str, int]:
         total = 0
         while deleted := _delete_step(rows, model, using):
             total += deleted
-        counts[model._meta.db_table.removeprefix("whizbang_")] = total
+        table = model._meta.db_table.removeprefix("whizbang_")
+        counts[table] = counts.get(table, 0) + total
     return counts
 
 
@@ -59,12 +61,25 @@ class CleanupPart:
 
 def _old_rows(using: str) -> list[tuple[Any, type[Model]]]:
     oldest = Now() - timedelta(days=settings.KEEP_HANDLED_DAYS)
-    inbox = InboxMessage.objects.using(using).filter(
-        status__in=(InboxMessage.Status.HANDLED, InboxMessage.Status.EXPIRED),
-        finished_at__lt=oldest,
-    )
+    inbox = InboxMessage.objects.using(using).filter(finished_at__lt=oldest)
+    handled = inbox.filter(status__in=(InboxMessage.Status.HANDLED, InboxMessage.Status.EXPIRED))
+    # A dead letter needs its row to be redriven.
+    letters = DeadLetter.objects.using(using).filter(message_id=OuterRef("message_id"))
+    discarded = inbox.filter(~Exists(letters), status=InboxMessage.Status.FAILED)
     outbox = OutboxMessage.objects.using(using).filter(published_at__lt=oldest)
-    return [(inbox, InboxMessage), (outbox, OutboxMessage)]
+    return [
+        (handled, InboxMessage),
+        (discarded, InboxMessage),
+        (outbox, OutboxMessage),
+        *_old_audit(using),
+    ]
+
+
+def _old_audit(using: str) -> list[tuple[Any, type[Model]]]:
+    oldest = Now() - timedelta(days=settings.KEEP_AUDIT_DAYS)
+    actions = OperatorAction.objects.using(using).filter(at__lt=oldest)
+    redrives = Redrive.objects.using(using).filter(finished_at__lt=oldest)
+    return [(actions, OperatorAction), (redrives, Redrive)]
 
 
 def _delete_step(rows: Any, model: type[Model], using: str) -> int:

@@ -145,14 +145,14 @@ def _encode(store: EventStore, row: StoredRow, payload: dict[str, Any]) -> tuple
         encoded = store.serializer.encode(payload)
         read_events(row.type, row.schema, encoded, store.serializer, where)
         return row.schema, encoded
-    _refuse_unknown_fields(cls, payload)
+    refuse_unknown_fields(cls, payload)
     schema = cls.__whizbang__.schema
     event, _ = validator(cls).validate(codec(cls, JSON).decode(encoded, schema, where))
     return schema, store.serializer.encode(event)
 
 
-def _refuse_unknown_fields(cls: type[Message], payload: dict[str, Any]) -> None:
-    """Events ignore fields that they do not have: a slip of the pen would go unseen."""
+def refuse_unknown_fields(cls: type[Message], payload: dict[str, Any]) -> None:
+    """Messages ignore fields that they do not have: a slip of the pen would go unseen."""
     unknown = sorted(set(payload) - set(cls.__struct_encode_fields__))
     if unknown:
         raise WhizbangError(

@@ -1,5 +1,5 @@
-"""The worker: durable commands, subscriptions and backfills in one loop; rebuilds, and what goes to other services
-and comes from them, beside it."""
+"""The worker: durable commands, subscriptions, backfills and redrives in one loop; rebuilds, and what goes to other
+services and comes from them, beside it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from whizbang.operations.background_part import BackgroundPart, Part
 from whizbang.operations.cleanup import CleanupPart
 from whizbang.operations.metrics import MetricsPart
 from whizbang.operations.rebuild import RebuildPart
+from whizbang.operations.redriving import RedrivePart
 from whizbang.projections.cached import caches
 from whizbang.store.event_store import EventStore, event_store
 from whizbang.subscriptions.engine import Engine
@@ -45,12 +46,13 @@ class _Parts:
         self.engine = Engine(store, name, in_background=keeper is not None)
         self.rebuilds = RebuildPart(store, name)
         self.backfills = BackfillPart(store, name)
+        self.redrives = RedrivePart(store, name)
         self.cleanup = CleanupPart(store, name)
         self.metrics = MetricsPart(store, name)
 
     def close(self) -> None:
-        parts = (self.engine, self.rebuilds, self.backfills, self.cleanup, self.metrics)
-        for part in parts:
+        upkeep = (self.cleanup, self.metrics)
+        for part in (self.engine, self.rebuilds, self.backfills, self.redrives, *upkeep):
             part.close()
 
 
@@ -133,6 +135,7 @@ class Worker:
             events=parts.engine.run_once(),
             rebuilds=0 if self._has_background else parts.rebuilds.run_once(),
             backfilled=parts.backfills.run_once(is_limited=not retries_are_due),
+            redriven=parts.redrives.run_once(is_limited=not retries_are_due),
         )
         if self._link is None and self._must_link():
             self._link = _Link(event_store(self._alias), self.name)
@@ -145,9 +148,12 @@ class Worker:
         return turn.total()
 
     def is_idle(self) -> bool:
-        """Has every subscription that this worker runs reached the end of the log, and every backfill its?"""
+        """Has every subscription that this worker runs reached the end of the log, and does no rate hold up a
+        backfill or a redrive?"""
         parts = self._parts
-        return parts is not None and not (parts.engine.is_behind() or parts.backfills.is_waiting())
+        if parts is None or parts.engine.is_behind():
+            return False
+        return not (parts.backfills.is_waiting() or parts.redrives.is_waiting())
 
     def close(self) -> None:
         """Give leases back."""

@@ -1,47 +1,152 @@
-"""`deadletters` and `redrive`: messages that were given up."""
+"""`deadletters` and `discard`: messages that were given up."""
 
 from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
+from whizbang.exceptions import WhizbangError
 from whizbang.management.verbs.base import Options, Verb
-from whizbang.operations.dead_letters import dead_letters, find_dead_letter, retry_dead_letter
-
-
-class RedriveVerb(Verb):
-    name = "redrive"
-    help = "Handle a dead letter once more."
-
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("id", help="The number or the message id that `deadletters` shows.")
-
-    def run(self, command: BaseCommand, options: Options) -> None:
-        letter = find_dead_letter(options["id"])
-        command.stdout.write(f"{retry_dead_letter(letter.pk)}.")
+from whizbang.management.verbs.edits import payload_from
+from whizbang.management.verbs.letter_filter import add_filter_arguments
+from whizbang.models import DeadLetter
+from whizbang.operations.audit import COMMAND_LINE
+from whizbang.operations.dead_letters import (
+    discard_dead_letter,
+    find_dead_letter,
+    find_dead_letters,
+    group_dead_letters,
+)
+from whizbang.operations.letter_edits import edit_dead_letter
+from whizbang.operations.status import first_line
 
 
 class DeadLettersVerb(Verb):
     name = "deadletters"
-    help = "List messages that were given up."
+    help = "List messages that were given up, show one, or redrive an edited copy of one."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        add_filter_arguments(parser)
         parser.add_argument("--json", action="store_true")
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--groups", action="store_true", help="Count them by type and reason.")
+        what.add_argument("--show", metavar="ID", help="All of one, with its payload.")
+        what.add_argument("--edit", metavar="ID", help="Redrive a copy with the payload of --file.")
+        parser.add_argument("--file", help="JSON with the whole payload; - reads it from stdin.")
+        parser.add_argument("--because", default="", metavar="TEXT", help="Why it is edited.")
 
     def run(self, command: BaseCommand, options: Options) -> None:
-        for letter in dead_letters():
-            facts = {
-                "id": letter.pk,
-                "message_id": str(letter.message_id),
-                "type": letter.type,
-                "reason": letter.reason,
-                "error": letter.error,
-                "attempts": letter.attempts,
-                "died_at": letter.died_at.isoformat(),
-            }
-            if options["json"]:
-                command.stdout.write(json.dumps(facts))
-            else:
-                command.stdout.write("{id:6} {message_id} {type} {error}".format(**facts))
+        if options["show"]:
+            _show(command, find_dead_letter(options["show"]), is_json=options["json"])
+        elif options["edit"]:
+            _edit(command, options)
+        elif options["groups"]:
+            _print_groups(command, is_json=options["json"])
+        else:
+            _list(command, options)
+
+
+class DiscardVerb(Verb):
+    name = "discard"
+    help = "Give dead letters up for good."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("ids", nargs="+", metavar="ID", help="Numbers or message ids.")
+        parser.add_argument("--reason", required=True, help="Why; it is kept.")
+
+    def run(self, command: BaseCommand, options: Options) -> None:
+        reason = options["reason"]
+        if not reason.strip():
+            raise CommandError("Give a reason: somebody will ask where the message is.")
+
+        def discard(letter: DeadLetter) -> str:
+            discard_dead_letter(letter.pk, reason, operator=COMMAND_LINE)
+            return f"{letter} is discarded"
+
+        for_each(command, options["ids"], discard)
+
+
+def for_each(command: BaseCommand, ids: Iterable[str], do: Callable[[DeadLetter], str]) -> None:
+    """Do it for each letter. Raises CommandError at the end where one could not be done."""
+    failed = 0
+    for id in dict.fromkeys(ids):
+        try:
+            command.stdout.write(f"{do(find_dead_letter(id))}.")
+        except WhizbangError as exc:
+            failed += 1
+            problem = str(exc)
+            command.stderr.write(command.style.ERROR(problem))
+    if failed:
+        raise CommandError(problem if failed == 1 else f"{failed} of them are left as they were.")
+
+
+def _list(command: BaseCommand, options: Options) -> None:
+    names = ("type", "reason", "since", "before")
+    for letter in find_dead_letters(**{name: options[name] for name in names}):
+        facts = _facts_of(letter)
+        if options["json"]:
+            command.stdout.write(json.dumps(facts))
+        else:
+            facts["error"] = first_line(letter.error)
+            command.stdout.write("{id:6} {message_id} {type} {error}".format(**facts))
+
+
+def _print_groups(command: BaseCommand, *, is_json: bool) -> None:
+    for group in group_dead_letters():
+        facts = {**group._asdict(), "newest_at": group.newest_at.isoformat()}
+        line = "{letters:6} {type} {reason}, newest {newest_at}".format(**facts)
+        command.stdout.write(json.dumps(facts) if is_json else line)
+
+
+def _show(command: BaseCommand, letter: DeadLetter, *, is_json: bool) -> None:
+    facts = _facts_of(letter) | {
+        "schema": letter.schema,
+        "occurred_at": letter.occurred_at.isoformat(),
+        "metadata": _readable(letter.metadata),
+        "payload": _readable(letter.payload),
+    }
+    if letter.document is not None:
+        facts["document"] = _readable(letter.document)
+    facts["traceback"] = letter.traceback
+    if is_json:
+        command.stdout.write(json.dumps(facts))
+        return
+    for name, value in facts.items():
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+        command.stdout.write(f"{name}: {shown}")
+
+
+def _edit(command: BaseCommand, options: Options) -> None:
+    if not options["file"]:
+        raise CommandError("Say where the payload is: --file payload.json.")
+    done = edit_dead_letter(
+        find_dead_letter(options["edit"]).pk,
+        payload_from(options["file"]),
+        reason=options["because"],
+        operator=COMMAND_LINE,
+    )
+    command.stdout.write(f"{done}, edited.")
+
+
+def _readable(stored: Any) -> Any:
+    """JSON as it is, else the bytes as text."""
+    try:
+        return json.loads(bytes(stored))
+    except ValueError:
+        return bytes(stored).decode("utf-8", "backslashreplace")
+
+
+def _facts_of(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "id": letter.pk,
+        "message_id": str(letter.message_id),
+        "type": letter.type,
+        "reason": letter.reason,
+        "error": letter.error,
+        "attempts": letter.attempts,
+        "died_at": letter.died_at.isoformat(),
+    }

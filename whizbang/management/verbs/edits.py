@@ -52,7 +52,7 @@ def _edit(command: BaseCommand, subscription: str, stream: str, options: Options
         edit = edit_parked(
             subscription,
             stream=stream,
-            payload=_payload_from(options["file"]),
+            payload=payload_from(options["file"]),
             reason=options["reason"],
             edited_by="command line",
         )
@@ -61,7 +61,8 @@ def _edit(command: BaseCommand, subscription: str, stream: str, options: Options
     command.stdout.write(f"{edit} is edited; a worker tries the stream again.")
 
 
-def _payload_from(file: str) -> Any:
+def payload_from(file: str) -> Any:
+    """JSON from a file, from stdin for "-". Raises CommandError."""
     try:
         return json.loads(sys.stdin.read() if file == "-" else Path(file).read_text())
     except OSError as exc:

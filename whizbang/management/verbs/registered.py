@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from whizbang.management.verbs.backfill import BackfillsVerb, BackfillVerb, CancelVerb
 from whizbang.management.verbs.base import Verb
-from whizbang.management.verbs.dead_letters import DeadLettersVerb, RedriveVerb
+from whizbang.management.verbs.dead_letters import DeadLettersVerb, DiscardVerb
 from whizbang.management.verbs.dry_run import DryRunVerb
 from whizbang.management.verbs.edits import EditVerb
 from whizbang.management.verbs.heal import HealVerb
 from whizbang.management.verbs.parked import RetryVerb, SkipVerb
 from whizbang.management.verbs.partitions import PartitionsVerb
 from whizbang.management.verbs.rebuild import RebuildsVerb, RebuildVerb
+from whizbang.management.verbs.redrive import RedrivesVerb, RedriveVerb
 from whizbang.management.verbs.schemas import SchemasVerb
 from whizbang.management.verbs.status import StatusVerb
 from whizbang.management.verbs.streams import StreamsVerb
@@ -37,8 +38,10 @@ VERBS: tuple[Verb, ...] = (
     PauseVerb(),
     ResumeVerb(),
     PartitionsVerb(),
-    RedriveVerb(),
     DeadLettersVerb(),
+    RedriveVerb(),
+    RedrivesVerb(),
+    DiscardVerb(),
     ScheduleVerb(),
     CleanupVerb(),
     VerifyVerb(),

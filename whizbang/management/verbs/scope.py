@@ -11,8 +11,8 @@ from whizbang.operations.scope import Scope
 
 def add_scope_arguments(parser: ArgumentParser) -> None:
     scope = parser.add_argument_group("which events; what is given holds together")
-    scope.add_argument("--since", type=_instant, metavar="TIME", help="Recorded then or later.")
-    scope.add_argument("--before", type=_instant, metavar="TIME", help="Recorded before.")
+    scope.add_argument("--since", type=instant, metavar="TIME", help="Recorded then or later.")
+    scope.add_argument("--before", type=instant, metavar="TIME", help="Recorded before.")
     scope.add_argument("--last-days", type=float, metavar="N")
     scope.add_argument("--after", type=int, metavar="POSITION", help="Behind this position.")
     scope.add_argument("--until", type=int, metavar="POSITION", help="Up to this position.")
@@ -27,7 +27,7 @@ def scope_of(options: Options) -> Scope:
     return Scope(streams=tuple(options["streams"]), **{name: options[name] for name in names})
 
 
-def _instant(text: str) -> datetime | date:
+def instant(text: str) -> datetime | date:
     """A date, or a time; without a zone it is UTC."""
     try:
         if len(text) == len("2024-01-31"):
