@@ -28,6 +28,7 @@ from whizbang.subscriptions.registered import all_definitions
 
 logger = logging.getLogger(__name__)
 _LEASE = "whizbang.backfill"
+_TURN_SECONDS = 1.0  # that a turn of the worker may take
 _PAUSE_SECONDS = 0.2
 _MOST_RUNS = 100  # that are looked at in one turn
 
@@ -59,8 +60,9 @@ class BackfillPart:
 
     def is_waiting(self) -> bool:
         """Is a run open that its rate alone holds up?"""
-        now = time.monotonic()
-        return any(due_at > now for due_at in self._due_at.values())
+        # One that has become due since the last turn has waited until now.
+        lately = time.monotonic() - _TURN_SECONDS
+        return any(due_at > lately for due_at in self._due_at.values())
 
     def close(self) -> None:
         for leases in self._leases.values():

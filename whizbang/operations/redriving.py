@@ -26,6 +26,7 @@ from whizbang.subscriptions.leases import LeaseHolder
 
 logger = logging.getLogger(__name__)
 _LEASE = "whizbang.redrive"
+_TURN_SECONDS = 1.0  # that a turn of the worker may take
 _MOST_RUNS = 100  # that are looked at in one turn
 _MOST_WAITING = 100  # more letters are put back only as outcomes come in
 _MOST_AT_ONCE = 50  # put back in one transaction
@@ -59,8 +60,9 @@ class RedrivePart:
 
     def is_waiting(self) -> bool:
         """Is a run open that its rate alone holds up?"""
-        now = time.monotonic()
-        return any(due_at > now for due_at in self._due_at.values())
+        # One that has become due since the last turn has waited until now.
+        lately = time.monotonic() - _TURN_SECONDS
+        return any(due_at > lately for due_at in self._due_at.values())
 
     def close(self) -> None:
         self._leases.release_all()
