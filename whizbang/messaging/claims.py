@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
-from django.db import connections, transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db import transaction
+from django.db.models import F
 from django.db.models.functions import Now
 
 from whizbang.conf import settings
+from whizbang.messaging.due import take_due
 from whizbang.messaging.replies import send_answers
 from whizbang.models import InboxMessage
 
@@ -27,7 +27,7 @@ def claim_due(*, using: str, limit: int, retries_are_due: bool = False) -> list[
     does not use up the attempts of its neighbours.
     """
     with transaction.atomic(using=using):
-        rows = list(_due(using, retries_are_due)[:limit])
+        rows = take_due(using=using, limit=limit, retries_are_due=retries_are_due)
         abandoned = [row for row in rows if row.status == Status.RUNNING]
         rows = abandoned[:1] or rows
         _mark_expired([row for row in rows if row.expires_at is not None], using)
@@ -48,27 +48,6 @@ def give_back(rows: Sequence[InboxMessage], *, using: str) -> None:
         InboxMessage.objects.using(using).filter(
             pk__in=[row.pk for row in rows], claim=rows[0].claim, status=Status.RUNNING
         ).update(status=Status.STORED, attempts=F("attempts") - 1, available_at=Now())
-
-
-def _due(using: str, retries_are_due: bool) -> Any:
-    is_due = Q(available_at__lte=Now())
-    if retries_are_due:
-        is_due |= Q(status=Status.RETRYING)
-    rows = InboxMessage.objects.using(using)
-    # A key is held by its earliest message until that is handled; a dead one parks the key.
-    earlier = rows.filter(
-        service=OuterRef("service"),
-        ordering_key__isnull=False,
-        ordering_key=OuterRef("ordering_key"),
-        id__lt=OuterRef("id"),
-    )
-    # What is sent with an id and handled inline is its sender's, never a worker's.
-    due = rows.filter(is_due, finished_at__isnull=True, service=settings.SERVICE)
-    due = due.exclude(mode="inline")
-    due = due.filter(Q(ordering_key__isnull=True) | ~Exists(earlier))
-    if connections[using].features.has_select_for_update_skip_locked:
-        due = due.select_for_update(skip_locked=True)
-    return due.order_by("available_at", "id")
 
 
 def _mark_expired(rows: Sequence[InboxMessage], using: str) -> None:

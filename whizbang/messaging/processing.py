@@ -64,12 +64,25 @@ class InboxProcessor:
         return len(rows)
 
     def _handle(self, rows: Sequence[InboxMessage]) -> None:
+        """One priority after the other, as long as the claim surely holds; the rest is given back."""
+        until = time.monotonic() + settings.LEASE_SECONDS / 4
+        left = list(rows)
+        while left:
+            same = [row for row in left if row.priority == left[0].priority]
+            left = left[len(same) :]
+            self._handle_alike(same, until)
+            if left and time.monotonic() > until:
+                give_back(left, using=self.using)
+                return
+
+    def _handle_alike(self, rows: Sequence[InboxMessage], until: float) -> None:
+        """Messages of one priority: those of a batch first."""
         batched = [row for row in rows if self._is_batchable(row)]
         singles = list(rows)
         if len(batched) > 1 and self._handle_batch(batched):
             done = {row.pk for row in batched}
             singles = [row for row in rows if row.pk not in done]
-        self._handle_each(singles)
+        self._handle_each(singles, until)
 
     def _is_batchable(self, row: InboxMessage) -> bool:
         if row.mode != "batched" or row.attempts > 1:
@@ -99,9 +112,7 @@ class InboxProcessor:
             return False
         return True
 
-    def _handle_each(self, rows: Sequence[InboxMessage]) -> None:
-        """One after the other, as long as the claim surely holds; the rest is given back."""
-        until = time.monotonic() + settings.LEASE_SECONDS / 4
+    def _handle_each(self, rows: Sequence[InboxMessage], until: float) -> None:
         for index, row in enumerate(rows):
             if index and time.monotonic() > until:
                 give_back(rows[index:], using=self.using)

@@ -30,6 +30,7 @@ from whizbang.messaging.nudge import nudge_after_commit
 from whizbang.messaging.replies import is_reply, store_replies
 from whizbang.messaging.rows import NewInboxRow, encode_metadata
 from whizbang.models import DeadLetter, InboxMessage
+from whizbang.routing.registry import priority_of
 from whizbang.store.codec import plain_type
 from whizbang.store.event_store import EventStore
 from whizbang.store.foreign_events import append_foreign, append_late
@@ -155,6 +156,7 @@ def _store_commands(messages: Sequence[BrokerMessage], using: str) -> None:
 
 
 def _inbox_row(message: BrokerMessage) -> NewInboxRow:
+    message_type = find_type(message.type)
     return NewInboxRow(
         service=settings.SERVICE,
         message_id=message.message_id,
@@ -164,7 +166,8 @@ def _inbox_row(message: BrokerMessage) -> NewInboxRow:
         payload_hash=hash_of(message.payload),
         metadata=encode_metadata(message.metadata),
         occurred_at=message.occurred_at,
-        mode=_mode_of(find_type(message.type)),
+        mode=_mode_of(message_type),
+        priority=0 if message_type is None else priority_of(message_type),
         ordering_key=message.ordering_key,
         available_at=message.available_at or now(),
         expires_at=message.expires_at,

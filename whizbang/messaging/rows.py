@@ -33,6 +33,7 @@ class NewInboxRow:
     metadata: bytes
     occurred_at: datetime
     mode: str
+    priority: int
     ordering_key: str | None
     available_at: datetime
     expires_at: datetime | None

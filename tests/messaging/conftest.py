@@ -1,0 +1,3 @@
+from tests.messaging.handlers import declare
+
+__all__ = ["declare"]
