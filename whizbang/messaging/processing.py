@@ -17,7 +17,7 @@ from whizbang.messages.types import type_named
 from whizbang.messaging.claim_keeper import ClaimKeeper
 from whizbang.messaging.claims import claim_due, give_back
 from whizbang.messaging.completion import LostClaim, complete_many
-from whizbang.messaging.failures import bury, fail
+from whizbang.messaging.failures import bury, fail, most_attempts_of
 from whizbang.messaging.queue import store_messages
 from whizbang.messaging.rows import envelope_of
 from whizbang.models import InboxMessage
@@ -120,8 +120,8 @@ class InboxProcessor:
             self._handle_one(row)
 
     def _handle_one(self, row: InboxMessage) -> None:
-        if row.attempts > settings.MAX_ATTEMPTS:
-            error = WorkerDied(f"The worker died {row.attempts - 1} times while it was handled.")
+        if row.attempts > most_attempts_of(row):
+            error = WorkerDied(f"The worker died in attempt {row.attempts - 1}, the last one.")
             bury(row, error, using=self.using)
             return
         try:

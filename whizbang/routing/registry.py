@@ -12,6 +12,7 @@ from django.utils.module_loading import autodiscover_modules
 from whizbang.domain.context import Context
 from whizbang.messages.base import Command, Event, Message, Query, domain_of_module
 from whizbang.messages.signatures import check_takes
+from whizbang.routing.retry import RetryOn, check_retry_on
 
 MODULES = ("messages", "aggregates", "handlers", "projections", "sagas")
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
@@ -32,6 +33,7 @@ class Handler:
     atomic: bool = True
     is_async: bool = False
     priority: int = 0  # of its messages in the queue: higher first
+    retry_on: RetryOn = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -149,7 +151,12 @@ class HandlerDecorator(Generic[C_co]):
 
 
 def handles(
-    message_type: type[C], *, retries: int = 3, atomic: bool = True, priority: int = 0
+    message_type: type[C],
+    *,
+    retries: int = 3,
+    atomic: bool = True,
+    priority: int = 0,
+    retry_on: RetryOn | None = None,
 ) -> HandlerDecorator[C]:
     """Make a function the one handler of a command or query: `def f(message, context)`, or async.
 
@@ -158,7 +165,9 @@ def handles(
     appended in one.
 
     What follows holds for messages that wait for a worker, never for an inline send(). `priority`,
-    from -100 to 100: workers take messages with a higher one first.
+    from -100 to 100: workers take messages with a higher one first. `retry_on`, such as
+    `{ConnectionError: Retry(max_attempts=10)}`: how failures are tried again; the nearest class of the
+    error counts, and others follow the settings.
 
     Raises TypeError for what is no command or query, for a query with an option of the queue, and
     for options of a wrong type; ValueError for those out of bounds.
@@ -169,12 +178,18 @@ def handles(
             "@handles(PlaceOrder). Events have @subscribes."
         )
     _check_priority(priority)
-    if priority and issubclass(message_type, Query):
+    queued = {"priority": priority, "retry_on": check_retry_on(retry_on or {})}
+    _refuse_for_query(message_type, queued)
+    return HandlerDecorator(message_type, retries=retries, atomic=atomic, **queued)
+
+
+def _refuse_for_query(message_type: type[Message], queued: dict[str, Any]) -> None:
+    given = [name for name, value in queued.items() if value]
+    if given and issubclass(message_type, Query):
         raise TypeError(
             f"@handles({message_type.__name__}) is for a query, which never waits in a queue: "
-            "leave priority out."
+            f"leave {', '.join(given)} out."
         )
-    return HandlerDecorator(message_type, retries=retries, atomic=atomic, priority=priority)
 
 
 def _check_priority(priority: int) -> None:
