@@ -28,8 +28,8 @@ class CardStolen(Exception):
     is_lasting = True  # says itself that a second try would end the same way
 
 
-def claim(retries_are_due: bool = True) -> InboxMessage:
-    (row,) = claim_due(using="default", limit=1, retries_are_due=retries_are_due)
+def claim() -> InboxMessage:
+    (row,) = claim_due(using="default", limit=1, is_impatient=True)
     return row
 
 
@@ -135,7 +135,7 @@ def test_retry_on_is_checked_where_it_is_declared() -> None:
     for retry_on, text in wrong:
         with pytest.raises(TypeError, match=text):
             handles(NoteOrder, retry_on=retry_on)
-    with pytest.raises(TypeError, match="leave retry_on out"):
+    with pytest.raises(TypeError, match="never waits in a queue"):
         handles(CountOrders, retry_on={OSError: Retry()})
     with pytest.raises(ValueError, match="above zero"):
         Retry(max_attempts=0)

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from whizbang.conf import settings
 from whizbang.messaging.due import take_due
+from whizbang.messaging.rate_limits import hold_back
 from whizbang.messaging.replies import send_answers
 from whizbang.models import InboxMessage
 
@@ -19,20 +20,35 @@ Status = InboxMessage.Status
 _EXPIRED = "It was not handled before it expired."
 
 
-def claim_due(*, using: str, limit: int, retries_are_due: bool = False) -> list[InboxMessage]:
+def claim_due(*, using: str, limit: int, is_impatient: bool = False) -> list[InboxMessage]:
     """Take due messages, each under the same new claim; those that have expired are marked so.
 
     While a message runs, its `available_at` is the end of the claim: a worker that dies leaves it to
     others. What a dead worker has left is taken one by one, so that the message that killed it
     does not use up the attempts of its neighbours.
+
+    What is over its handler's rate limit stays stored for later. `is_impatient`, for tests: neither
+    pauses before retries nor rate limits count.
     """
-    with transaction.atomic(using=using):
-        rows = take_due(using=using, limit=limit, retries_are_due=retries_are_due)
-        abandoned = [row for row in rows if row.status == Status.RUNNING]
-        rows = abandoned[:1] or rows
-        _mark_expired([row for row in rows if row.expires_at is not None], using)
-        _mark_running(rows, using)
-    return rows
+    while True:
+        with transaction.atomic(using=using):
+            found = take_due(using=using, limit=limit, retries_are_due=is_impatient)
+            rows = _claim(found, using, is_limited=not is_impatient)
+        # Behind what rate limits hold back there may be others that are due.
+        if rows or not found:
+            return rows
+
+
+def _claim(found: Sequence[InboxMessage], using: str, *, is_limited: bool) -> list[InboxMessage]:
+    abandoned = [row for row in found if row.status == Status.RUNNING]
+    rows = list(abandoned[:1] or found)
+    _mark_expired([row for row in rows if row.expires_at is not None], using)
+    expired = [row for row in rows if row.status == Status.EXPIRED]
+    live = [row for row in rows if row.status != Status.EXPIRED]
+    if is_limited:
+        live = hold_back(live, using=using)
+    _mark_running(live, using)
+    return [*expired, *live]
 
 
 def extend_claim(claim: UUID, *, using: str) -> None:
@@ -70,8 +86,7 @@ def _mark_expired(rows: Sequence[InboxMessage], using: str) -> None:
     send_answers(gone, Status.EXPIRED, using=using, error=_EXPIRED)
 
 
-def _mark_running(rows: Sequence[InboxMessage], using: str) -> None:
-    live = [row for row in rows if row.status != Status.EXPIRED]
+def _mark_running(live: Sequence[InboxMessage], using: str) -> None:
     if not live:
         return
     claim = uuid4()

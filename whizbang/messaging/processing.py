@@ -46,9 +46,7 @@ class InboxProcessor:
 
     def run_once(self, *, retries_are_due: bool = False) -> int:
         """Claim and handle one batch; gives how many messages were taken."""
-        rows = claim_due(
-            using=self.using, limit=settings.BATCH_SIZE, retries_are_due=retries_are_due
-        )
+        rows = claim_due(using=self.using, limit=settings.BATCH_SIZE, is_impatient=retries_are_due)
         live = [row for row in rows if row.status != Status.EXPIRED]
         if self._keeper is not None:
             self._keeper.keep(live[0].claim if live else None)

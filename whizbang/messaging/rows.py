@@ -39,6 +39,7 @@ class NewInboxRow:
     expires_at: datetime | None
     reply_to: str = ""
     id: None = None
+    token_at: None = None
     status: str = "stored"
     attempts: int = 0
     claim: UUID | None = None

@@ -21,5 +21,46 @@ class Migration(migrations.Migration):
                 name="whizbang_inbox_due",
             ),
         ),
-        migrations.RunPython(schema.index_priorities, migrations.RunPython.noop, atomic=False),
+        migrations.AddField(
+            model_name="inboxmessage",
+            name="token_at",
+            field=models.DateTimeField(null=True),
+        ),
+        migrations.AddIndex(
+            model_name="outboxmessage",
+            index=models.Index(
+                condition=models.Q(("published_at__isnull", False)),
+                fields=["published_at"],
+                name="whizbang_outbox_sent",
+            ),
+        ),
+        migrations.CreateModel(
+            name="RateLimit",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("service", models.CharField(max_length=100)),
+                ("type", models.CharField(max_length=200)),
+                ("next_at", models.DateTimeField()),
+            ],
+            options={
+                "verbose_name": "rate limit",
+                "verbose_name_plural": "rate limits",
+                "db_table": "whizbang_rate_limit",
+                "default_permissions": ("view",),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("type", "service"), name="whizbang_rate_limit_once"
+                    )
+                ],
+            },
+        ),
+        migrations.RunPython(
+            schema.compare_exactly("RateLimit"), migrations.RunPython.noop, atomic=False
+        ),
+        migrations.RunPython(schema.create_for_modes, schema.drop_for_modes, atomic=False),
     ]

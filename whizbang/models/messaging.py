@@ -31,6 +31,7 @@ class InboxMessage(models.Model):
     priority = models.SmallIntegerField(default=0, db_default=0)
     ordering_key = models.CharField(max_length=255, null=True)  # noqa: DJ001
     available_at = models.DateTimeField()
+    token_at = models.DateTimeField(null=True)  # when its handler's rate limit lets it run
     expires_at = models.DateTimeField(null=True)
     attempts = models.IntegerField(default=0)
     claim = models.UUIDField(null=True)  # of the worker that runs it
@@ -127,7 +128,12 @@ class OutboxMessage(models.Model):
                 fields=["id"],
                 condition=models.Q(published_at__isnull=True),
                 name="whizbang_outbox_unsent",
-            )
+            ),
+            models.Index(  # of what is cleaned up
+                fields=["published_at"],
+                condition=models.Q(published_at__isnull=False),
+                name="whizbang_outbox_sent",
+            ),
         ]
 
     def __str__(self) -> str:

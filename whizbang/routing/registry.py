@@ -12,6 +12,7 @@ from django.utils.module_loading import autodiscover_modules
 from whizbang.domain.context import Context
 from whizbang.messages.base import Command, Event, Message, Query, domain_of_module
 from whizbang.messages.signatures import check_takes
+from whizbang.routing.rate import Rate, parse_rate
 from whizbang.routing.retry import RetryOn, check_retry_on
 
 MODULES = ("messages", "aggregates", "handlers", "projections", "sagas")
@@ -34,6 +35,7 @@ class Handler:
     is_async: bool = False
     priority: int = 0  # of its messages in the queue: higher first
     retry_on: RetryOn = field(default_factory=dict)
+    rate: Rate | None = None  # at which workers take its messages
 
     @property
     def name(self) -> str:
@@ -157,6 +159,7 @@ def handles(
     atomic: bool = True,
     priority: int = 0,
     retry_on: RetryOn | None = None,
+    rate_limit: str | None = None,
 ) -> HandlerDecorator[C]:
     """Make a function the one handler of a command or query: `def f(message, context)`, or async.
 
@@ -167,7 +170,8 @@ def handles(
     What follows holds for messages that wait for a worker, never for an inline send(). `priority`,
     from -100 to 100: workers take messages with a higher one first. `retry_on`, such as
     `{ConnectionError: Retry(max_attempts=10)}`: how failures are tried again; the nearest class of the
-    error counts, and others follow the settings.
+    error counts, and others follow the settings. `rate_limit`, such as "100/m" (or /s, /h): how many
+    all workers of the service take, spread over the time; the rest waits.
 
     Raises TypeError for what is no command or query, for a query with an option of the queue, and
     for options of a wrong type; ValueError for those out of bounds.
@@ -178,17 +182,20 @@ def handles(
             "@handles(PlaceOrder). Events have @subscribes."
         )
     _check_priority(priority)
-    queued = {"priority": priority, "retry_on": check_retry_on(retry_on or {})}
+    queued: dict[str, Any] = {
+        "priority": priority,
+        "retry_on": check_retry_on(retry_on or {}),
+        "rate": parse_rate(rate_limit),
+    }
     _refuse_for_query(message_type, queued)
     return HandlerDecorator(message_type, retries=retries, atomic=atomic, **queued)
 
 
 def _refuse_for_query(message_type: type[Message], queued: dict[str, Any]) -> None:
-    given = [name for name, value in queued.items() if value]
-    if given and issubclass(message_type, Query):
+    if any(queued.values()) and issubclass(message_type, Query):
         raise TypeError(
             f"@handles({message_type.__name__}) is for a query, which never waits in a queue: "
-            f"leave {', '.join(given)} out."
+            "leave out priority, retry_on and rate_limit."
         )
 
 

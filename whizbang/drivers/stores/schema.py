@@ -28,7 +28,8 @@ DROP = {
     "microsoft": ("drop_position_counter",),
 }
 
-PRIORITY = {"mysql": ("inbox_priority_index",)}
+DROP_MODES = {"mysql": ("outbox_two_indexes",)}
+MODES = {"mysql": ("inbox_priority_index", "outbox_one_index")}
 
 
 def create(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
@@ -42,9 +43,14 @@ def drop(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     _run(DROP, schema_editor)
 
 
-def index_priorities(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """The claim's index where Django leaves out its condition; an earlier migration made one without priorities."""
-    _run(PRIORITY, schema_editor)
+def create_for_modes(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    """The ninth migration's indexes where Django leaves their conditions out."""
+    _run(MODES, schema_editor)
+
+
+def drop_for_modes(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    """Give Django's own operations back what they will drop."""
+    _run(DROP_MODES, schema_editor)
 
 
 def compare_exactly(*models: str) -> Callable[[Apps, BaseDatabaseSchemaEditor], None]:
