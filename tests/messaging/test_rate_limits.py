@@ -167,6 +167,18 @@ def test_retry_takes_a_token_of_its_own(declare: Declare) -> None:
     assert InboxMessage.objects.get().attempts == 1
 
 
+def test_retry_of_what_was_held_back_does_not_use_its_token_again(declare: Declare) -> None:
+    declare(NoteOrder, rate=parse_rate("60/m"))
+    publish(7)
+    take()
+    pass_time(1)
+    assert len(claim()) == 1
+    InboxMessage.objects.filter(status="running").update(
+        status="retrying", available_at=F("token_at") + timedelta(microseconds=1)
+    )
+    assert claim() == []
+
+
 def test_held_back_head_holds_its_ordering_key(declare: Declare) -> None:
     declare(NoteOrder, rate=parse_rate("1/h"))
     publish(2, ordering_key="k")

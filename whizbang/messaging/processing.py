@@ -11,6 +11,7 @@ from django.db import connections, transaction
 from whizbang.conf import settings
 from whizbang.domain.read_ahead import run_with_read_ahead
 from whizbang.domain.unit_of_work import UnitOfWork
+from whizbang.drivers.clock import database_now
 from whizbang.exceptions import UnknownMessageType, WhizbangError
 from whizbang.messages.envelope import Envelope
 from whizbang.messages.types import type_named
@@ -66,8 +67,9 @@ class InboxProcessor:
         until = time.monotonic() + settings.LEASE_SECONDS / 4
         left = list(rows)
         while left:
-            same = [row for row in left if row.priority == left[0].priority]
-            left = left[len(same) :]
+            highest = max(row.priority for row in left)
+            same = [row for row in left if row.priority == highest]
+            left = [row for row in left if row.priority != highest]
             self._handle_alike(same, until)
             if left and time.monotonic() > until:
                 give_back(left, using=self.using)
@@ -115,7 +117,10 @@ class InboxProcessor:
             if index and time.monotonic() > until:
                 give_back(rows[index:], using=self.using)
                 return
-            self._handle_one(row)
+            if row.expires_at is not None and row.expires_at <= database_now(self.using):
+                give_back([row], using=self.using)  # whoever claims it next marks it so
+            else:
+                self._handle_one(row)
 
     def _handle_one(self, row: InboxMessage) -> None:
         if row.attempts > most_attempts_of(row):
