@@ -40,7 +40,8 @@ class WrongClock:
 def wrong_clock(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(WrongClock, "off", request.param * HOUR)
     monkeypatch.setattr(clock, "datetime", WrongClock)
-    monkeypatch.setattr("django.utils.timezone.now", lambda: WrongClock.now(UTC))
+    for name in ("django.utils.timezone.now", "whizbang.messaging.receiving.now"):
+        monkeypatch.setattr(name, lambda: WrongClock.now(UTC))
     clock._offsets.clear()
     yield
     clock._offsets.clear()
