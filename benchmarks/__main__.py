@@ -10,8 +10,8 @@ from types import ModuleType
 
 from benchmarks.options import Options
 
-NAMES = ("dispatch", "command", "append", "read", "project", "relay", "cdnow")
-GROWING = ("project",)  # those that can be told how much there is to do
+NAMES = ("dispatch", "command", "append", "read", "project", "modes", "relay", "cdnow")
+GROWING = ("project", "modes")  # those that can be told how much there is to do
 
 
 def load(name: str) -> ModuleType:
@@ -36,7 +36,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         nargs="+",
         default=(),
         metavar="COUNT",
-        help=f"of {', '.join(GROWING)}: rebuild logs of these lengths",
+        help=f"of {', '.join(GROWING)}: how many events to rebuild, or old rows to clean up",
     )
     chosen = parser.parse_args(arguments)
     if chosen.name is not None and chosen.name not in NAMES:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Options:
     """`full` uses all the data there is; `smoke` only proves that the benchmark runs.
 
-    `events` are the lengths of log with which a benchmark that grows is to be run; empty: its own.
+    `events` are the lengths of log, or numbers of old rows, with which a benchmark that grows is to be
+    run; empty: its own.
     """
 
     full: bool = False

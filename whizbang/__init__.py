@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from whizbang.projections.model import ModelProjection as ModelProjection
     from whizbang.routing.registry import handles as handles
     from whizbang.routing.registry import subscribes as subscribes
+    from whizbang.routing.retry import Retry as Retry
     from whizbang.routing.verbs import adispatch as adispatch
     from whizbang.routing.verbs import apublish as apublish
     from whizbang.routing.verbs import apublish_batch as apublish_batch
@@ -97,6 +98,7 @@ _MODULES = {
     "projections.free": "Projection",
     "projections.model": "ModelProjection",
     "routing.registry": "handles subscribes",
+    "routing.retry": "Retry",
     "routing.verbs": "adispatch apublish apublish_batch aquery asend dispatch publish publish_batch "
     "query send",
     "store.event_store": "StreamAppend event_store history",

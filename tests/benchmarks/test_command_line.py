@@ -66,7 +66,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
 
     assert done.returncode == 2
     assert (
-        "no benchmark 'dispach'; choose one of: dispatch, command, append, read, project, cdnow"
+        "no benchmark 'dispach'; choose one of: dispatch, command, append, read, project, modes, cdnow"
         in done.stderr
     )
 
@@ -163,6 +163,17 @@ def test_project_rebuilds_as_the_loop_does_and_follows() -> None:
     assert len(names_in(report, "capacity, 200 events to catch up with, postgresql")) == 2
     grown = "a rebuild into 100 rows grows, postgresql"
     assert names_in(report, grown) == ["100 events", "300 events"]
+
+
+def test_modes_reports_all_modes_and_cleans_up_beside_a_writer() -> None:
+    report = run_smoke("modes")
+
+    assert_has_shape_of_report(report, "modes")
+    for vendor in available_databases():
+        table = f"a command on a cart of 5 events, {vendor}"
+        assert names_in(report, table) == ["inline", "durable", "batched"]
+    cleaned = names_in(report, "cleanup beside a writer")
+    assert cleaned == available_databases(databases.STORE_VENDORS)
 
 
 def test_lengths_of_logs_are_refused_where_nothing_grows() -> None:

@@ -11,8 +11,9 @@ from django.test import override_settings
 
 import whizbang
 from tests.shop.messages import NoteOrder, OpenOrder
-from whizbang.messaging.claims import _due, claim_due
+from whizbang.messaging.claims import claim_due
 from whizbang.messaging.completion import LostClaim, complete
+from whizbang.messaging.due import due_of, priorities_of
 from whizbang.messaging.processing import InboxProcessor
 from whizbang.models import DeadLetter, InboxMessage, StoredEvent
 
@@ -108,7 +109,10 @@ def test_long_work_is_given_back_before_the_claim_ends() -> None:
 @pytest.mark.requires_sqlite
 def test_claiming_walks_the_index_of_what_is_due() -> None:
     """Handled messages stay for days: a claim must not look at them."""
-    plan = _due("default", retries_are_due=False).explain()
+    plan = due_of(0, using="default", retries_are_due=False).explain()
     assert "whizbang_inbox_due" in plan
     assert "whizbang_inbox_key" in plan
+    assert "TEMP B-TREE" not in plan
+    plan = priorities_of("default").filter(priority__lt=5).explain()
+    assert "whizbang_inbox_due (service=? AND priority<?)" in plan
     assert "TEMP B-TREE" not in plan

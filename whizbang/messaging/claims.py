@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
-from django.db import connections, transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db import transaction
+from django.db.models import F
 from django.db.models.functions import Now
 
 from whizbang.conf import settings
+from whizbang.messaging.due import take_due
+from whizbang.messaging.rate_limits import hold_back
 from whizbang.messaging.replies import send_answers
 from whizbang.models import InboxMessage
 
@@ -19,20 +20,35 @@ Status = InboxMessage.Status
 _EXPIRED = "It was not handled before it expired."
 
 
-def claim_due(*, using: str, limit: int, retries_are_due: bool = False) -> list[InboxMessage]:
+def claim_due(*, using: str, limit: int, is_impatient: bool = False) -> list[InboxMessage]:
     """Take due messages, each under the same new claim; those that have expired are marked so.
 
     While a message runs, its `available_at` is the end of the claim: a worker that dies leaves it to
     others. What a dead worker has left is taken one by one, so that the message that killed it
     does not use up the attempts of its neighbours.
+
+    What is over its handler's rate limit stays stored for later. `is_impatient`, for tests: neither
+    pauses before retries nor rate limits count.
     """
-    with transaction.atomic(using=using):
-        rows = list(_due(using, retries_are_due)[:limit])
-        abandoned = [row for row in rows if row.status == Status.RUNNING]
-        rows = abandoned[:1] or rows
-        _mark_expired([row for row in rows if row.expires_at is not None], using)
-        _mark_running(rows, using)
-    return rows
+    while True:
+        with transaction.atomic(using=using):
+            found = take_due(using=using, limit=limit, retries_are_due=is_impatient)
+            rows = _claim(found, using, is_limited=not is_impatient)
+        # Behind what rate limits hold back there may be others that are due.
+        if rows or not found:
+            return rows
+
+
+def _claim(found: Sequence[InboxMessage], using: str, *, is_limited: bool) -> list[InboxMessage]:
+    abandoned = [row for row in found if row.status == Status.RUNNING]
+    rows = list(abandoned[:1] or found)
+    _mark_expired([row for row in rows if row.expires_at is not None], using)
+    expired = [row for row in rows if row.status == Status.EXPIRED]
+    live = [row for row in rows if row.status != Status.EXPIRED]
+    if is_limited:
+        live = hold_back(live, using=using)
+    _mark_running(live, using)
+    return [*expired, *live]
 
 
 def extend_claim(claim: UUID, *, using: str) -> None:
@@ -48,27 +64,6 @@ def give_back(rows: Sequence[InboxMessage], *, using: str) -> None:
         InboxMessage.objects.using(using).filter(
             pk__in=[row.pk for row in rows], claim=rows[0].claim, status=Status.RUNNING
         ).update(status=Status.STORED, attempts=F("attempts") - 1, available_at=Now())
-
-
-def _due(using: str, retries_are_due: bool) -> Any:
-    is_due = Q(available_at__lte=Now())
-    if retries_are_due:
-        is_due |= Q(status=Status.RETRYING)
-    rows = InboxMessage.objects.using(using)
-    # A key is held by its earliest message until that is handled; a dead one parks the key.
-    earlier = rows.filter(
-        service=OuterRef("service"),
-        ordering_key__isnull=False,
-        ordering_key=OuterRef("ordering_key"),
-        id__lt=OuterRef("id"),
-    )
-    # What is sent with an id and handled inline is its sender's, never a worker's.
-    due = rows.filter(is_due, finished_at__isnull=True, service=settings.SERVICE)
-    due = due.exclude(mode="inline")
-    due = due.filter(Q(ordering_key__isnull=True) | ~Exists(earlier))
-    if connections[using].features.has_select_for_update_skip_locked:
-        due = due.select_for_update(skip_locked=True)
-    return due.order_by("available_at", "id")
 
 
 def _mark_expired(rows: Sequence[InboxMessage], using: str) -> None:
@@ -91,8 +86,7 @@ def _mark_expired(rows: Sequence[InboxMessage], using: str) -> None:
     send_answers(gone, Status.EXPIRED, using=using, error=_EXPIRED)
 
 
-def _mark_running(rows: Sequence[InboxMessage], using: str) -> None:
-    live = [row for row in rows if row.status != Status.EXPIRED]
+def _mark_running(live: Sequence[InboxMessage], using: str) -> None:
     if not live:
         return
     claim = uuid4()

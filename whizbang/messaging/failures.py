@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 import logging
-import random
 from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Now
 
-from whizbang.conf import settings
-from whizbang.exceptions import (
-    DecodeError,
-    HandlerNotFound,
-    MessageRejected,
-    OwnershipError,
-    Rejected,
-    UnknownMessageType,
-    UnstorableResult,
-)
 from whizbang.messages.text import error_text, traceback_text
+from whizbang.messages.types import find_type
 from whizbang.messaging.replies import send_answers
 from whizbang.models import DeadLetter, InboxMessage
+from whizbang.routing.registry import registry
+from whizbang.routing.retry import DEFAULT_RETRY, RetryOn, is_final, retry_for
 
 logger = logging.getLogger(__name__)
 Status = InboxMessage.Status
-# A second try would end the same way.
-_FINAL_ERRORS = (
-    Rejected,
-    MessageRejected,
-    UnknownMessageType,
-    DecodeError,
-    HandlerNotFound,
-    OwnershipError,
-    UnstorableResult,
-)
 
 
 def fail(row: InboxMessage, error: Exception, *, using: str) -> None:
-    """Retry a claimed message after a while, or give it up after its last attempt."""
-    is_final = isinstance(error, _FINAL_ERRORS) or getattr(error, "is_lasting", False)
-    if is_final or row.attempts >= settings.MAX_ATTEMPTS:
+    """Retry a claimed message after a while, or give it up after its last attempt.
+
+    All attempts count, whatever their errors were; the last error says how many there may be.
+    """
+    retry = retry_for(error, _retry_on(row))
+    if is_final(error) or row.attempts >= retry.most_attempts:
         bury(row, error, using=using)
         return
     logger.warning(
@@ -53,7 +38,7 @@ def fail(row: InboxMessage, error: Exception, *, using: str) -> None:
     )
     _claimed(row, using).update(
         status=Status.RETRYING,
-        available_at=Now() + timedelta(seconds=retry_seconds(row.attempts)),
+        available_at=Now() + timedelta(seconds=retry.seconds_after(row.attempts)),
         **_story_of(error),
     )
 
@@ -87,10 +72,16 @@ def bury(row: InboxMessage, error: Exception, *, using: str) -> None:
             )
 
 
-def retry_seconds(attempts: int) -> float:
-    """Exponential backoff with jitter: the wait after that many attempts."""
-    longest = min(settings.RETRY_SECONDS * 2 ** (attempts - 1), settings.RETRY_MAX_SECONDS)
-    return float(random.uniform(longest / 2, longest))
+def most_attempts_of(row: InboxMessage) -> int:
+    """How many attempts a message may have, whatever its errors are."""
+    retries = (DEFAULT_RETRY, *_retry_on(row).values())
+    return max(retry.most_attempts for retry in retries)
+
+
+def _retry_on(row: InboxMessage) -> RetryOn:
+    message_type = find_type(row.type)
+    handler = registry.handler_of(message_type) if message_type is not None else None
+    return handler.retry_on if handler is not None else {}
 
 
 def _claimed(row: InboxMessage, using: str) -> Any:

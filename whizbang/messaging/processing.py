@@ -11,13 +11,14 @@ from django.db import connections, transaction
 from whizbang.conf import settings
 from whizbang.domain.read_ahead import run_with_read_ahead
 from whizbang.domain.unit_of_work import UnitOfWork
+from whizbang.drivers.clock import database_now
 from whizbang.exceptions import UnknownMessageType, WhizbangError
 from whizbang.messages.envelope import Envelope
 from whizbang.messages.types import type_named
 from whizbang.messaging.claim_keeper import ClaimKeeper
 from whizbang.messaging.claims import claim_due, give_back
 from whizbang.messaging.completion import LostClaim, complete_many
-from whizbang.messaging.failures import bury, fail
+from whizbang.messaging.failures import bury, fail, most_attempts_of
 from whizbang.messaging.queue import store_messages
 from whizbang.messaging.rows import envelope_of
 from whizbang.models import InboxMessage
@@ -46,9 +47,7 @@ class InboxProcessor:
 
     def run_once(self, *, retries_are_due: bool = False) -> int:
         """Claim and handle one batch; gives how many messages were taken."""
-        rows = claim_due(
-            using=self.using, limit=settings.BATCH_SIZE, retries_are_due=retries_are_due
-        )
+        rows = claim_due(using=self.using, limit=settings.BATCH_SIZE, is_impatient=retries_are_due)
         live = [row for row in rows if row.status != Status.EXPIRED]
         if self._keeper is not None:
             self._keeper.keep(live[0].claim if live else None)
@@ -64,12 +63,26 @@ class InboxProcessor:
         return len(rows)
 
     def _handle(self, rows: Sequence[InboxMessage]) -> None:
+        """One priority after the other, as long as the claim surely holds; the rest is given back."""
+        until = time.monotonic() + settings.LEASE_SECONDS / 4
+        left = list(rows)
+        while left:
+            highest = max(row.priority for row in left)
+            same = [row for row in left if row.priority == highest]
+            left = [row for row in left if row.priority != highest]
+            self._handle_alike(same, until)
+            if left and time.monotonic() > until:
+                give_back(left, using=self.using)
+                return
+
+    def _handle_alike(self, rows: Sequence[InboxMessage], until: float) -> None:
+        """Messages of one priority: those of a batch first."""
         batched = [row for row in rows if self._is_batchable(row)]
         singles = list(rows)
         if len(batched) > 1 and self._handle_batch(batched):
             done = {row.pk for row in batched}
             singles = [row for row in rows if row.pk not in done]
-        self._handle_each(singles)
+        self._handle_each(singles, until)
 
     def _is_batchable(self, row: InboxMessage) -> bool:
         if row.mode != "batched" or row.attempts > 1:
@@ -99,18 +112,19 @@ class InboxProcessor:
             return False
         return True
 
-    def _handle_each(self, rows: Sequence[InboxMessage]) -> None:
-        """One after the other, as long as the claim surely holds; the rest is given back."""
-        until = time.monotonic() + settings.LEASE_SECONDS / 4
+    def _handle_each(self, rows: Sequence[InboxMessage], until: float) -> None:
         for index, row in enumerate(rows):
             if index and time.monotonic() > until:
                 give_back(rows[index:], using=self.using)
                 return
-            self._handle_one(row)
+            if row.expires_at is not None and row.expires_at <= database_now(self.using):
+                give_back([row], using=self.using)  # whoever claims it next marks it so
+            else:
+                self._handle_one(row)
 
     def _handle_one(self, row: InboxMessage) -> None:
-        if row.attempts > settings.MAX_ATTEMPTS:
-            error = WorkerDied(f"The worker died {row.attempts - 1} times while it was handled.")
+        if row.attempts > most_attempts_of(row):
+            error = WorkerDied(f"The worker died in attempt {row.attempts - 1}, the last one.")
             bury(row, error, using=self.using)
             return
         try:

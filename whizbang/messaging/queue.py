@@ -13,6 +13,7 @@ from whizbang.messaging.nudge import nudge_after_commit
 from whizbang.messaging.rows import NewInboxRow, columns_of
 from whizbang.models import InboxMessage, OutboxMessage
 from whizbang.routing.destination import mode_of, service_of
+from whizbang.routing.registry import priority_of
 
 
 def store_messages(
@@ -52,6 +53,7 @@ def _inbox_row(
         service=service,
         payload_hash=hash_of(columns["payload"]),
         mode=mode or _stored_mode(envelope),
+        priority=priority_of(type(envelope.message)),
         claim=token,
         **columns,
     )

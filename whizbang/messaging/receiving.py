@@ -19,6 +19,7 @@ from whizbang.domain.reacting import react_to
 from whizbang.domain.unit_of_work import is_watched
 from whizbang.drivers.brokers.base import BrokerMessage, Delivery, Kind
 from whizbang.drivers.brokers.cloudevents import to_structured
+from whizbang.drivers.clock import database_now
 from whizbang.drivers.rows import rows_of
 from whizbang.exceptions import ConcurrencyError, WhizbangError
 from whizbang.messages.base import Command, Event, Message
@@ -30,6 +31,7 @@ from whizbang.messaging.nudge import nudge_after_commit
 from whizbang.messaging.replies import is_reply, store_replies
 from whizbang.messaging.rows import NewInboxRow, encode_metadata
 from whizbang.models import DeadLetter, InboxMessage
+from whizbang.routing.registry import priority_of
 from whizbang.store.codec import plain_type
 from whizbang.store.event_store import EventStore
 from whizbang.store.foreign_events import append_foreign, append_late
@@ -146,15 +148,16 @@ def _refuse_event(message: BrokerMessage, delivery: Delivery) -> Refusal | None:
 
 def _store_commands(messages: Sequence[BrokerMessage], using: str) -> None:
     """By their ids in order, so that two receivers of the same ones do not wait for each other."""
-    rows = [_inbox_row(m) for m in sorted(messages, key=lambda m: m.message_id)]
+    rows = [_inbox_row(m, using) for m in sorted(messages, key=lambda m: m.message_id)]
     if any(row.ordering_key for row in rows):
         # The order of one key is the order of the rows: it comes before the order of ids.
-        rows = [_inbox_row(m) for m in messages]
+        rows = [_inbox_row(m, using) for m in messages]
     if rows:
         rows_of(InboxMessage, InboxMessage._meta.get_field("id"), using).insert_new(rows)
 
 
-def _inbox_row(message: BrokerMessage) -> NewInboxRow:
+def _inbox_row(message: BrokerMessage, using: str) -> NewInboxRow:
+    message_type = find_type(message.type)
     return NewInboxRow(
         service=settings.SERVICE,
         message_id=message.message_id,
@@ -164,9 +167,10 @@ def _inbox_row(message: BrokerMessage) -> NewInboxRow:
         payload_hash=hash_of(message.payload),
         metadata=encode_metadata(message.metadata),
         occurred_at=message.occurred_at,
-        mode=_mode_of(find_type(message.type)),
+        mode=_mode_of(message_type),
+        priority=0 if message_type is None else priority_of(message_type),
         ordering_key=message.ordering_key,
-        available_at=message.available_at or now(),
+        available_at=message.available_at or database_now(using),
         expires_at=message.expires_at,
         reply_to=message.reply_to,
     )

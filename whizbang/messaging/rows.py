@@ -33,11 +33,13 @@ class NewInboxRow:
     metadata: bytes
     occurred_at: datetime
     mode: str
+    priority: int
     ordering_key: str | None
     available_at: datetime
     expires_at: datetime | None
     reply_to: str = ""
     id: None = None
+    token_at: None = None
     status: str = "stored"
     attempts: int = 0
     claim: UUID | None = None

@@ -10,6 +10,7 @@ from whizbang.models.head import StoreHead
 from whizbang.models.history import HistoryChange
 from whizbang.models.messaging import DeadLetter, InboxMessage, OutboxMessage
 from whizbang.models.partition import Partition
+from whizbang.models.rate_limit import RateLimit
 from whizbang.models.repair import Backfill, EditedEvent
 from whizbang.models.snapshot import Snapshot
 from whizbang.models.stream import EventType, Stream
@@ -40,6 +41,7 @@ __all__ = [
     "PublishedTopic",
     "QueueBinding",
     "QueuedMessage",
+    "RateLimit",
     "Rebuild",
     "RebuildShare",
     "ReceivedTopic",

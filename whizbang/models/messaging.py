@@ -27,8 +27,11 @@ class InboxMessage(models.Model):
     occurred_at = models.DateTimeField()
     mode = models.CharField(max_length=10)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.STORED)
+    # Higher first. The database has the default too: a web process of before the column still inserts.
+    priority = models.SmallIntegerField(default=0, db_default=0)
     ordering_key = models.CharField(max_length=255, null=True)  # noqa: DJ001
     available_at = models.DateTimeField()
+    token_at = models.DateTimeField(null=True)  # when its handler's rate limit lets it run
     expires_at = models.DateTimeField(null=True)
     attempts = models.IntegerField(default=0)
     claim = models.UUIDField(null=True)  # of the worker that runs it
@@ -50,7 +53,7 @@ class InboxMessage(models.Model):
         # parameters. A handled message gives its ordering key up, so that keys stay few.
         indexes = [
             models.Index(
-                fields=["service", "available_at", "id"],
+                fields=["service", "priority", "available_at", "id"],
                 condition=models.Q(finished_at__isnull=True),
                 name="whizbang_inbox_due",
             ),
@@ -131,7 +134,12 @@ class OutboxMessage(models.Model):
                 fields=["id"],
                 condition=models.Q(published_at__isnull=True),
                 name="whizbang_outbox_unsent",
-            )
+            ),
+            models.Index(  # of what is cleaned up
+                fields=["published_at"],
+                condition=models.Q(published_at__isnull=False),
+                name="whizbang_outbox_sent",
+            ),
         ]
 
     def __str__(self) -> str:

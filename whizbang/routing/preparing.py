@@ -77,6 +77,10 @@ def set_times(
         raise TypeError(f"delay must be a timedelta, not {delay!r}.")
     if delay is not None and at is not None:
         raise ValueError("Give delay or at, not both.")
+    if at is not None and not isinstance(at, datetime):
+        raise TypeError(f"at must be a datetime, not {at!r}.")
+    if expires is not None and not isinstance(expires, datetime | timedelta):
+        raise TypeError(f"expires must be a datetime or a timedelta, not {expires!r}.")
     if at is not None and at.tzinfo is None:
         raise ValueError("at must have a time zone.")
     if isinstance(expires, datetime) and expires.tzinfo is None:

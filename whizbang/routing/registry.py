@@ -12,8 +12,11 @@ from django.utils.module_loading import autodiscover_modules
 from whizbang.domain.context import Context
 from whizbang.messages.base import Command, Event, Message, Query, domain_of_module
 from whizbang.messages.signatures import check_takes
+from whizbang.routing.rate import Rate, parse_rate
+from whizbang.routing.retry import RetryOn, check_retry_on
 
 MODULES = ("messages", "aggregates", "handlers", "projections", "sagas")
+LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
 C = TypeVar("C", bound=Message)
 C_co = TypeVar("C_co", bound=Message, covariant=True)
 E = TypeVar("E", bound=Event)
@@ -30,6 +33,9 @@ class Handler:
     retries: int = 3  # on ConcurrencyError, with fresh state
     atomic: bool = True
     is_async: bool = False
+    priority: int = 0  # of its messages in the queue: higher first
+    retry_on: RetryOn = field(default_factory=dict)
+    rate: Rate | None = None  # at which workers take its messages
 
     @property
     def name(self) -> str:
@@ -104,11 +110,17 @@ class Registry:
 registry = Registry()
 
 
+def priority_of(message_type: type[Message]) -> int:
+    """What the handler of a command says; 0 where there is none."""
+    handler = registry.handler_of(message_type)
+    return handler.priority if handler is not None else 0
+
+
 class HandlerDecorator(Generic[C_co]):
     """Binds a function to the command or query that `handles` was given."""
 
-    def __init__(self, message_type: type[Message], *, retries: int, atomic: bool) -> None:
-        self._message_type, self._retries, self._atomic = message_type, retries, atomic
+    def __init__(self, message_type: type[Message], **options: Any) -> None:
+        self._message_type, self._options = message_type, options
 
     @overload
     def __call__(
@@ -134,27 +146,67 @@ class HandlerDecorator(Generic[C_co]):
             Handler(
                 function,
                 self._message_type,
-                retries=self._retries,
-                atomic=self._atomic,
                 is_async=inspect.iscoroutinefunction(function),
+                **self._options,
             )
         )
         return function
 
 
-def handles(message_type: type[C], *, retries: int = 3, atomic: bool = True) -> HandlerDecorator[C]:
+def handles(
+    message_type: type[C],
+    *,
+    retries: int = 3,
+    atomic: bool = True,
+    priority: int = 0,
+    retry_on: RetryOn | None = None,
+    rate_limit: str | None = None,
+) -> HandlerDecorator[C]:
     """Make a function the one handler of a command or query: `def f(message, context)`, or async.
 
     `retries`: how often it is run again, on fresh state, after a ConcurrencyError. `atomic=False`:
     it runs outside a transaction (for slow work with other systems); its events are still
     appended in one.
+
+    What follows holds for messages that wait for a worker, never for an inline send(). `priority`,
+    from -100 to 100: workers take messages with a higher one first. `retry_on`, such as
+    `{ConnectionError: Retry(max_attempts=10)}`: how failures are tried again; the nearest class of the
+    error counts, and others follow the settings. `rate_limit`, such as "100/m" (or /s, /h): how many
+    all workers of the service take, spread over the time; the rest waits.
+
+    Raises TypeError for what is no command or query, for a query with an option of the queue, and
+    for options of a wrong type; ValueError for those out of bounds.
     """
     if not (isinstance(message_type, type) and issubclass(message_type, Command | Query)):
         raise TypeError(
             f"@handles takes a Command or Query class, not {message_type!r}: write "
             "@handles(PlaceOrder). Events have @subscribes."
         )
-    return HandlerDecorator(message_type, retries=retries, atomic=atomic)
+    _check_priority(priority)
+    queued: dict[str, Any] = {
+        "priority": priority,
+        "retry_on": check_retry_on(retry_on or {}),
+        "rate": parse_rate(rate_limit),
+    }
+    _refuse_for_query(message_type, queued)
+    return HandlerDecorator(message_type, retries=retries, atomic=atomic, **queued)
+
+
+def _refuse_for_query(message_type: type[Message], queued: dict[str, Any]) -> None:
+    if any(queued.values()) and issubclass(message_type, Query):
+        raise TypeError(
+            f"@handles({message_type.__name__}) is for a query, which never waits in a queue: "
+            "leave out priority, retry_on and rate_limit."
+        )
+
+
+def _check_priority(priority: int) -> None:
+    if not isinstance(priority, int) or isinstance(priority, bool):
+        raise TypeError(f"priority must be a whole number, not {priority!r}.")
+    if not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
+        raise ValueError(
+            f"priority is {priority}: it must be from {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}."
+        )
 
 
 def subscribes(

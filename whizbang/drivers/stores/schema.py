@@ -28,6 +28,9 @@ DROP = {
     "microsoft": ("drop_position_counter",),
 }
 
+DROP_MODES = {"mysql": ("outbox_two_indexes",)}
+MODES = {"mysql": ("inbox_priority_index", "outbox_one_index")}
+
 
 def create(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Add counters, functions, indexes and collations; nothing where Django's tables are enough."""
@@ -38,6 +41,16 @@ def create(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 def drop(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Remove what `create` added outside of Django's tables."""
     _run(DROP, schema_editor)
+
+
+def create_for_modes(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    """The ninth migration's indexes where Django leaves their conditions out."""
+    _run(MODES, schema_editor)
+
+
+def drop_for_modes(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    """Give Django's own operations back what they will drop."""
+    _run(DROP_MODES, schema_editor)
 
 
 def compare_exactly(*models: str) -> Callable[[Apps, BaseDatabaseSchemaEditor], None]:

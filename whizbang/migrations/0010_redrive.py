@@ -8,7 +8,7 @@ from whizbang.drivers.stores.schema import compare_exactly
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("whizbang", "0008_services"),
+        ("whizbang", "0009_modes"),
     ]
 
     operations = [
