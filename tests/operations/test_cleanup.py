@@ -36,7 +36,7 @@ def test_old_handled_messages_go_and_young_waiting_and_failed_ones_stay(drain: A
     whizbang.publish(NoteOrder(order_id="1", text="young"))
     drain()
     whizbang.publish(NoteOrder(order_id="1", text="waits"))
-    assert cleanup() == {"inbox": 50, "outbox": 0}
+    assert cleanup() == {"inbox": 50, "outbox": 0, "operator_action": 0, "redrive": 0}
     assert sorted(InboxMessage.objects.values_list("status", flat=True)) == [
         "failed",
         "handled",
@@ -85,7 +85,7 @@ def test_next_pass_finds_what_has_become_old_before_the_last_ones_place(drain: A
 
 
 def test_steps_grow_slowly_while_they_are_quick_and_shrink_at_once() -> None:
-    (sweep, _) = sweeps_of("default")
+    sweep = sweeps_of("default")[0]
     sizes = [adapted(sweep, seconds) for seconds in (0.001, 0.001, 0.001, 0.15, 0.15, 0.15)]
     assert sizes == [30, 45, 67, 20, 20, 20]
     for _ in range(50):
@@ -100,9 +100,9 @@ def adapted(sweep: Sweep, seconds: float) -> int:
 
 @pytest.mark.requires_sqlite
 def test_each_table_is_cleaned_up_by_an_index() -> None:
-    for sweep, index in zip(
-        sweeps_of("default"), ("whizbang_inbox_finished", "whizbang_outbox_sent"), strict=True
-    ):
+    inbox = "whizbang_inbox_finished"
+    big = sweeps_of("default")[:3]  # what operators did stays little
+    for sweep, index in zip(big, (inbox, inbox, "whizbang_outbox_sent"), strict=True):
         plan = sweep._rows.order_by(sweep._column).explain()
         assert index in plan
         assert "TEMP B-TREE" not in plan
