@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Collection
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, ProgrammingError, connections
@@ -18,69 +18,33 @@ from whizbang.drivers.sessions import limit_idle_transactions
 from whizbang.drivers.wakeups import Listener
 from whizbang.messaging.claim_keeper import ClaimKeeper
 from whizbang.messaging.nudge import wait_for_nudge, wake
-from whizbang.messaging.processing import InboxProcessor
-from whizbang.messaging.receiver import Receiver
-from whizbang.messaging.relay import Relay
-from whizbang.messaging.topology import has_peers
-from whizbang.operations.backfilling import BackfillPart
-from whizbang.operations.background_part import BackgroundPart, Part
-from whizbang.operations.cleanup import CleanupPart
-from whizbang.operations.metrics import MetricsPart
-from whizbang.operations.rebuild import RebuildPart
-from whizbang.operations.redriving import RedrivePart
+from whizbang.operations.background_part import BackgroundPart
+from whizbang.operations.worker_parts import ALL, WorkerParts, check_parts, start_in_background
 from whizbang.projections.cached import caches
-from whizbang.store.event_store import EventStore, event_store
-from whizbang.subscriptions.engine import Engine
+from whizbang.store.event_store import event_store
 from whizbang.subscriptions.leases import make_owner
 from whizbang.subscriptions.registered import log_readers
 
 logger = logging.getLogger(__name__)
 
 
-class _Parts:
-    """The parts of a worker, which live as long as its database connection."""
-
-    def __init__(self, store: EventStore, name: str, keeper: ClaimKeeper | None) -> None:
-        self.inbox = InboxProcessor(store, keeper)
-        # A worker that runs turn by turn, as drain() does, waits for what it has begun.
-        self.engine = Engine(store, name, in_background=keeper is not None)
-        self.rebuilds = RebuildPart(store, name)
-        self.backfills = BackfillPart(store, name)
-        self.redrives = RedrivePart(store, name)
-        self.cleanup = CleanupPart(store, name)
-        self.metrics = MetricsPart(store, name)
-
-    def close(self) -> None:
-        upkeep = (self.cleanup, self.metrics)
-        for part in (self.engine, self.rebuilds, self.backfills, self.redrives, *upkeep):
-            part.close()
-
-
-class _Link:
-    """To the other services: a relay and a receiver, turn by turn."""
-
-    def __init__(self, store: EventStore, name: str) -> None:
-        self.relay = Relay(store, name)
-        self.receiver = Receiver(store, name)
-
-    def close(self) -> None:
-        self.relay.close()
-        self.receiver.close()
-
-
 class Worker:
-    """Runs all parts of one store in turn, until it is told to stop."""
+    """Runs the parts of one store in turn, until it is told to stop."""
 
-    def __init__(self, *, store: str = "default", name: str | None = None) -> None:
-        self._alias = store
+    def __init__(
+        self,
+        *,
+        store: str = "default",
+        name: str | None = None,
+        only: Collection[str] = ALL,
+    ) -> None:
+        """`only`: names of parts; others are left to other workers. Raises WhizbangError for unknown ones."""
+        self._alias, self._only = store, check_parts(only)
         self.name = name or make_owner()
         self._stop = threading.Event()
-        self._parts: _Parts | None = None
-        self._link: _Link | None = None
+        self._parts: WorkerParts | None = None
         self._keeper: ClaimKeeper | None = None
-        self._has_background = (
-            False  # do threads rebuild, and exchange messages with other services?
-        )
+        self._is_alone = True  # nothing runs in threads beside the loop
         self._raw: Any = None  # the driver's connection that the parts and the limits belong to
         self.counts: Counter[str] = Counter()
 
@@ -105,7 +69,9 @@ class Worker:
         if not until_idle and max_seconds is None:  # else it ends before it would wait for long
             listener.start()
             caches.preload()
-            background = self._start_background()
+            store = event_store(self._alias)
+            background = start_in_background(store, self.name, only=self._only)
+            self._is_alone = False
         try:
             while not self._stop.is_set():
                 done = self._run_guarded()
@@ -128,64 +94,37 @@ class Worker:
     def run_once(self, *, retries_are_due: bool = False) -> int:
         """One turn of every part; gives how much was done."""
         if self._parts is None:
-            self._parts = _Parts(event_store(self._alias), self.name, self._keeper)
-        parts = self._parts
-        turn = Counter(
-            commands=parts.inbox.run_once(retries_are_due=retries_are_due),
-            events=parts.engine.run_once(),
-            rebuilds=0 if self._has_background else parts.rebuilds.run_once(),
-            backfilled=parts.backfills.run_once(is_limited=not retries_are_due),
-            redriven=parts.redrives.run_once(is_limited=not retries_are_due),
-        )
-        if self._link is None and self._must_link():
-            self._link = _Link(event_store(self._alias), self.name)
-        if self._link is not None:
-            turn["relayed"] = self._link.relay.run_once()
-            turn["received"] = self._link.receiver.run_once()
+            self._parts = WorkerParts(
+                event_store(self._alias),
+                self.name,
+                only=self._only,
+                keeper=self._keeper,
+                is_turn_by_turn=self._is_alone,
+            )
+        turn = self._parts.run_once(retries_are_due=retries_are_due)
         self.counts.update(turn)
-        parts.cleanup.run_once()
-        parts.metrics.run_once()
         return turn.total()
 
     def is_idle(self) -> bool:
         """Has every subscription that this worker runs reached the end of the log, and does no rate hold up a
         backfill or a redrive?"""
-        parts = self._parts
-        if parts is None or parts.engine.is_behind():
-            return False
-        return not (parts.backfills.is_waiting() or parts.redrives.is_waiting())
+        return self._parts is not None and self._parts.is_idle()
 
     def close(self) -> None:
         """Give leases back."""
-        open_parts = [part for part in (self._parts, self._link) if part is not None]
-        self._parts = self._link = None
+        parts, self._parts = self._parts, None
+        if parts is None:
+            return
         try:
-            for part in open_parts:
-                part.close()
+            parts.close()
         except (OperationalError, InterfaceError) as exc:
             logger.warning("Leases will expire by themselves error=%s", exc)
-
-    def _must_link(self) -> bool:
-        return not self._has_background and self._alias == "default" and has_peers()
-
-    def _start_background(self) -> list[BackgroundPart]:
-        """Threads for what waits for a broker or takes long: it holds nothing else up."""
-        store, name = event_store(self._alias), self.name
-        makers: dict[str, Callable[[], Part]] = {"rebuilds": lambda: RebuildPart(store, name)}
-        if self._must_link():
-            makers["relayed"] = lambda: Relay(store, name)
-            makers["received"] = lambda: Receiver(store, name)
-        started = [BackgroundPart(kind, make, using=store.using) for kind, make in makers.items()]
-        for part in started:
-            part.start()
-        self._has_background = True
-        return started
 
     def _stop_background(self, started: list[BackgroundPart]) -> None:
         for part in started:
             part.stop()
             self.counts[part.name] += part.count
-        self._has_background = False
+        self._is_alone = True
 
     def _run_guarded(self) -> int:
         """A turn that survives a database going away: connect again and go on."""
