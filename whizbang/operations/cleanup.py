@@ -16,11 +16,11 @@ from whizbang.store.event_store import EventStore, event_store
 from whizbang.subscriptions.leases import LeaseHolder
 
 _LEAST_ROWS, _MOST_ROWS = 20, 1000
-_STEP_SECONDS = (
-    0.015  # what a step shall take: writers of SQLite wait for it, and of MariaDB's locks
-)
+# What a step shall take: writers of SQLite wait for it, and of MariaDB's locks.
+_STEP_SECONDS = 0.005
 _PAUSE_SECONDS = 60.0
-_STEP_PAUSE_SECONDS = 0.5
+# A worker, which has other work, pauses for so many times what its last steps took.
+_REST = 10
 _LEASE = "whizbang.cleanup"
 
 
@@ -97,8 +97,10 @@ class CleanupPart:
         """Delete at most one step of each table; gives how many rows."""
         if time.monotonic() < self._next_at or self._leases.epoch_of(_LEASE) is None:
             return 0
+        started = time.monotonic()
         count = sum(sweep.step() for sweep in self._sweeps)
-        self._next_at = time.monotonic() + (_STEP_PAUSE_SECONDS if count else _PAUSE_SECONDS)
+        ended = time.monotonic()
+        self._next_at = ended + (_REST * (ended - started) if count else _PAUSE_SECONDS)
         return count
 
     def close(self) -> None:
