@@ -86,7 +86,7 @@ def test_next_pass_finds_what_has_become_old_before_the_last_ones_place(drain: A
 
 def test_steps_grow_slowly_while_they_are_quick_and_shrink_at_once() -> None:
     sweep = sweeps_of("default")[0]
-    sizes = [adapted(sweep, seconds) for seconds in (0.001, 0.001, 0.001, 0.15, 0.15, 0.15)]
+    sizes = [adapted(sweep, seconds) for seconds in (0.001, 0.001, 0.001, 0.05, 0.05, 0.05)]
     assert sizes == [30, 45, 67, 20, 20, 20]
     for _ in range(50):
         adapted(sweep, 0.0001)

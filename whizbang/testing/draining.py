@@ -33,8 +33,8 @@ def drain(*, advance: timedelta | None = None, using: str = "default") -> DrainC
 
     Cached projections that were read before are brought up to date too.
 
-    Retries count as due. `advance` moves the clock, so that delayed messages become due. Never raises
-    for a failing handler: its message becomes a dead letter, its stream is parked.
+    Retries count as due, and rate limits do not count. `advance` moves the clock, so that delayed messages
+    become due. Never raises for a failing handler: its message becomes a dead letter, its stream is parked.
     Raises WhizbangError when the work does not end, for messages that cause each other for ever.
     """
     if advance is not None:
