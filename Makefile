@@ -84,11 +84,15 @@ test-sqlite: $(TEST)/.stamp
 	@echo "== Tests: $(shell $(TEST)/bin/python --version), SQLite"
 	$(call spread,$(TEST),sqlite)
 
+# What speaks to other servers, or measures, is seen once: it has nothing to do with the database of the run.
+OF_NO_DATABASE := $(addprefix --ignore=tests/,benchmarks packaging drivers/sinks drivers/brokers/redis \
+	drivers/brokers/test_rabbitmq.py drivers/brokers/test_kafka.py drivers/brokers/test_kafka_faults.py)
+
 # With CI=true the run starts in any case, and fails when the server is missing.
 test-postgres: $(TEST)/.stamp
 	@echo "== Tests: $(shell $(TEST)/bin/python --version), PostgreSQL"
 	@if [ "$$CI" = true ] || $(TEST)/bin/python -m tests.services postgres; then \
-		$(call spread,$(TEST),postgres); \
+		$(call spread,$(TEST),postgres,$(OF_NO_DATABASE)); \
 	fi
 
 # What touches the database; the rest has been seen on the other two.
@@ -97,12 +101,12 @@ MARIADB_TESTS := $(addprefix tests/,admin domain drivers messaging operations pi
 test-mariadb: $(TEST)/.stamp
 	@echo "== Tests: $(shell $(TEST)/bin/python --version), MariaDB"
 	@if [ "$$CI" = true ] || $(TEST)/bin/python -m tests.services mariadb; then \
-		$(call spread,$(TEST),mariadb,$(MARIADB_TESTS)); \
+		$(call spread,$(TEST),mariadb,$(MARIADB_TESTS) $(OF_NO_DATABASE)); \
 	fi
 
 # What tries the database, the wheel and the benchmarks takes minutes and tells nothing of the Python.
 ON_ONE_PYTHON := scenarios benchmarks packaging drivers/stores/test_model.py store/test_bounded_memory.py \
-	example/test_sales_report.py
+	drivers/brokers drivers/sinks example/test_sales_report.py example/test_services.py example/test_rebuild.py
 
 test-versions: $(addprefix test-,$(OTHER_VERSIONS))
 
