@@ -66,7 +66,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
 
     assert done.returncode == 2
     assert (
-        "no benchmark 'dispach'; choose one of: dispatch, command, append, read, project, modes, cdnow"
+        "no benchmark 'dispach'; choose one of: dispatch, command, append, read, project, modes, relay, cdnow"
         in done.stderr
     )
 
@@ -200,3 +200,19 @@ def test_cdnow_reports_rate_and_memory_of_every_run() -> None:
         assert values["orders"] in (50, 200)
         assert values["orders_per_second"] > 0
         assert values.keys() >= {"seconds", "peak_mib_at_quarter", "peak_mib_at_end"}
+
+
+def test_relay_reports_the_way_from_outbox_to_handled() -> None:
+    report = run_smoke("relay")
+
+    assert_has_shape_of_report(report, "relay")
+    if report["notes"]:
+        assert not must_answer(), report["notes"]
+        return
+    table = "200 messages, RabbitMQ and postgresql"
+    assert names_in(report, table) == [
+        "outbox to confirmed and marked, one relay",
+        "pika alone, a list to confirmed",
+        "queue to handled, one worker",
+    ]
+    assert len(report["goals"]) == 5

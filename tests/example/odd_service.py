@@ -5,9 +5,9 @@ STEP is one of STEPS, reached for the second time. `no dedup` instead leaves out
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
+import threading
 from typing import Any
 
 import django
@@ -26,7 +26,7 @@ def trap(owner: Any, name: str) -> None:
 
     def called(*args: Any, **kwargs: Any) -> Any:
         if next(calls):
-            os.kill(os.getpid(), signal.SIGKILL)
+            signal.pthread_kill(threading.get_ident(), signal.SIGKILL)
         return method(*args, **kwargs)
 
     setattr(owner, name, called)
