@@ -22,9 +22,10 @@ from tests.processes import wait_until
 
 ORDERS = 400
 KILLS = 8
-BROKERS = {"sqlite": ["database", "redis"], "postgres": ["rabbitmq"]}.get(
-    settings.DATABASE_KIND, []
-)
+BROKERS = {
+    "sqlite": ["database", pytest.param("redis", marks=pytest.mark.soak)],
+    "postgres": ["rabbitmq"],
+}.get(settings.DATABASE_KIND, [])
 
 
 @pytest.fixture(params=BROKERS)

@@ -44,8 +44,8 @@ def place(shop: FourServices, *, first: int = 0, orders: int = ORDERS) -> None:
     [
         ("orders", "topic published"),  # 17
         pytest.param("shipping", "outbox published", marks=pytest.mark.requires_postgres),  # 17
-        pytest.param("orders", "received before commit", marks=pytest.mark.requires_postgres),
-        pytest.param("orders", "received before acknowledge", marks=pytest.mark.requires_postgres),
+        pytest.param("orders", "received before commit", marks=pytest.mark.soak),
+        pytest.param("orders", "received before acknowledge", marks=pytest.mark.soak),
         ("inventory", "received before acknowledge"),  # 18
     ],
 )
