@@ -11,7 +11,7 @@ from pytest import MonkeyPatch
 from tests.processes import running, wait_for_end
 from tests.scenarios.own_server import find_free_port
 from whizbang.messaging.processing import InboxProcessor
-from whizbang.operations import worker as worker_module
+from whizbang.operations import worker_parts
 from whizbang.operations.worker import Worker
 from whizbang.subscriptions.engine import Engine
 
@@ -60,7 +60,7 @@ def test_worker_forgets_with_its_connection_how_far_the_log_was(monkeypatch: Mon
             connection.close()
         return int(len(turns) < 4)
 
-    monkeypatch.setattr(worker_module, "Engine", Noted)
+    monkeypatch.setattr(worker_parts, "Engine", Noted)
     monkeypatch.setattr(InboxProcessor, "run_once", run_once)
     Worker().run(until_idle=True)
     assert turns[:4] == [1, 1, 2, 2]
