@@ -3,7 +3,7 @@
 
 PYTHON ?= $(shell .ci/find-python)
 PYTEST_ARGS ?=
-JOBS ?= 4
+JOBS ?= 3
 DEMO_ARGS ?=
 SOAK_SECONDS ?= 600
 

@@ -111,9 +111,12 @@ def test_handler_slower_than_its_claim_runs_once(
 
 @pytest.mark.requires_server
 def test_frozen_worker_is_replaced_and_cannot_write(child_environment: dict[str, str]) -> None:
-    """Stopped inside its transaction: the database ends it below the lease, another goes on."""
-    environment = {**child_environment, "WHIZBANG_TEST_LEASE_SECONDS": "2"}
-    receipt = whizbang.publish(TakeLong(seconds=1.0))
+    """Stopped inside its transaction: the database ends it below the lease, another goes on.
+
+    The handler stays far below what the database allows, also for the other worker on a busy machine.
+    """
+    environment = {**child_environment, "WHIZBANG_TEST_LEASE_SECONDS": "4"}
+    receipt = whizbang.publish(TakeLong(seconds=0.7))
     with ExitStack() as stack:
         frozen = stack.enter_context(running_worker(environment))
         wait_until(_is_handler_in_its_transaction)
