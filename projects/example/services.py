@@ -97,7 +97,7 @@ def _ask_server(shared: Mapping[str, str], statement: str, *values: str) -> list
     host = shared.get("PGHOST") or os.environ.get("PGHOST", "127.0.0.1")
     user = os.environ.get("PGUSER", "postgres")
     with psycopg.connect(host=host, user=user, dbname="postgres", autocommit=True) as connection:
-        cursor = connection.execute(statement, values or None)
+        cursor = connection.execute(statement.encode(), values or None)
         return cursor.fetchall() if cursor.description else []
 
 
