@@ -45,6 +45,8 @@ class Grown(NamedTuple):
 
 def measure(name: str, sizes: Sequence[int], *, rounds: int) -> list[Grown]:
     """Each log in a database of its own; the sizes take turns, from the shortest to the longest."""
+    if not sizes:
+        return []
     runs: dict[int, list[Rebuild]] = {events: [] for events in sorted(sizes)}
     with ExitStack() as stack:
         logs = {events: stack.enter_context(databases.make("postgresql")) for events in runs}
