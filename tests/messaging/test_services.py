@@ -414,6 +414,23 @@ class TestRedriving:
         assert texts_of() == [(1, "v1"), (2, "v2")]
         assert heard == ["v2", "v1"]
 
+    def test_an_answer_reaches_its_receipt_and_not_the_queue(
+        self, there: InProcessBroker, drain: Drain, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        receipt = whizbang.publish(CallElsewhere(text="x"))
+
+        def fail(messages: Any, *, using: str) -> None:
+            if messages:
+                raise ValueError("It cannot be kept.")
+
+        with monkeypatch.context() as broken:
+            broken.setattr("whizbang.messaging.receiving.store_replies", fail)
+            there.publish([reply_to(receipt.id, {"status": "handled", "result": "done"})])
+            drain()
+        retry_dead_letter(DeadLetter.objects.get().pk)
+        assert receipt.wait() == "done"
+        assert InboxMessage.objects.count() == 1
+
     def test_what_was_malformed_stays_a_dead_letter(
         self, there: InProcessBroker, drain: Drain
     ) -> None:

@@ -12,7 +12,7 @@ from whizbang.messages.hashing import hash_of
 from whizbang.messaging.nudge import nudge_after_commit
 from whizbang.messaging.rows import NewInboxRow, columns_of
 from whizbang.models import InboxMessage, OutboxMessage
-from whizbang.routing.destination import mode_of, service_of
+from whizbang.routing.destination import service_of, stored_mode
 from whizbang.routing.registry import priority_of
 
 
@@ -37,7 +37,8 @@ def store_messages(
         if service == settings.SERVICE:
             inbox.append(_inbox_row(envelope, service, using, mode, token))
         else:
-            outbox.append(OutboxMessage(service=service, **columns_of(envelope, using=using)))
+            columns = columns_of(envelope, using=using)
+            outbox.append(OutboxMessage(service=service, reply_to=envelope.reply_to, **columns))
     if inbox:
         rows_of(InboxMessage, InboxMessage._meta.get_field("id"), using).insert_new(inbox)
     if outbox:
@@ -48,17 +49,12 @@ def store_messages(
 def _inbox_row(
     envelope: Envelope, service: str, using: str, mode: str | None, token: UUID | None
 ) -> NewInboxRow:
-    columns = columns_of(envelope, using=using) | {"reply_to": ""}
+    columns = columns_of(envelope, using=using)
     return NewInboxRow(
         service=service,
         payload_hash=hash_of(columns["payload"]),
-        mode=mode or _stored_mode(envelope),
+        mode=mode or stored_mode(type(envelope.message)),
         priority=priority_of(type(envelope.message)),
         claim=token,
         **columns,
     )
-
-
-def _stored_mode(envelope: Envelope) -> str:
-    mode = mode_of(type(envelope.message), default="durable")
-    return "batched" if mode == "batched" else "durable"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import InterfaceError, OperationalError, transaction
@@ -21,16 +22,18 @@ from whizbang.drivers.brokers.base import BrokerMessage, Delivery, Kind
 from whizbang.drivers.brokers.cloudevents import to_structured
 from whizbang.drivers.clock import database_now
 from whizbang.drivers.rows import rows_of
+from whizbang.drivers.stores.base import StoredRow
 from whizbang.exceptions import ConcurrencyError, WhizbangError
-from whizbang.messages.base import Command, Event, Message
+from whizbang.messages.base import Command, Event
 from whizbang.messages.hashing import hash_of
 from whizbang.messages.ids import make_id
 from whizbang.messages.text import error_text
-from whizbang.messages.types import find_type, is_readable
+from whizbang.messages.types import find_type, is_readable, type_named
 from whizbang.messaging.nudge import nudge_after_commit
 from whizbang.messaging.replies import is_reply, store_replies
 from whizbang.messaging.rows import NewInboxRow, encode_metadata
 from whizbang.models import DeadLetter, InboxMessage
+from whizbang.routing.destination import stored_mode
 from whizbang.routing.registry import priority_of
 from whizbang.store.codec import plain_type
 from whizbang.store.event_store import EventStore
@@ -94,8 +97,9 @@ def store_again(store: EventStore, message: BrokerMessage) -> None:
             f"{message.type} {message.message_id} cannot be stored: {refusal.error}"
         )
     if message.kind is Kind.EVENT:
-        rows = append_late(store, message)
-        react_to(store, [row for row in rows if _is_watched(row.type)])
+        _react(store, append_late(store, message))
+    elif message.kind is Kind.REPLY:
+        store_replies([message], using=store.using)
     else:
         _store_commands([message], store.using)
     nudge_after_commit(store.using)
@@ -148,16 +152,18 @@ def _refuse_event(message: BrokerMessage, delivery: Delivery) -> Refusal | None:
 
 def _store_commands(messages: Sequence[BrokerMessage], using: str) -> None:
     """By their ids in order, so that two receivers of the same ones do not wait for each other."""
-    rows = [_inbox_row(m, using) for m in sorted(messages, key=lambda m: m.message_id)]
-    if any(row.ordering_key for row in rows):
-        # The order of one key is the order of the rows: it comes before the order of ids.
-        rows = [_inbox_row(m, using) for m in messages]
-    if rows:
-        rows_of(InboxMessage, InboxMessage._meta.get_field("id"), using).insert_new(rows)
+    if not messages:
+        return
+    # The order of one key is the order of the rows: it comes before the order of ids.
+    if not any(message.ordering_key for message in messages):
+        messages = sorted(messages, key=lambda message: message.message_id)
+    due_now = database_now(using)
+    rows = [_inbox_row(message, due_now) for message in messages]
+    rows_of(InboxMessage, InboxMessage._meta.get_field("id"), using).insert_new(rows)
 
 
-def _inbox_row(message: BrokerMessage, using: str) -> NewInboxRow:
-    message_type = find_type(message.type)
+def _inbox_row(message: BrokerMessage, now: datetime) -> NewInboxRow:
+    message_type = type_named(message.type)
     return NewInboxRow(
         service=settings.SERVICE,
         message_id=message.message_id,
@@ -167,21 +173,13 @@ def _inbox_row(message: BrokerMessage, using: str) -> NewInboxRow:
         payload_hash=hash_of(message.payload),
         metadata=encode_metadata(message.metadata),
         occurred_at=message.occurred_at,
-        mode=_mode_of(message_type),
-        priority=0 if message_type is None else priority_of(message_type),
+        mode=stored_mode(message_type),
+        priority=priority_of(message_type),
         ordering_key=message.ordering_key,
-        available_at=message.available_at or database_now(using),
+        available_at=message.available_at or now,
         expires_at=message.expires_at,
         reply_to=message.reply_to,
     )
-
-
-def _mode_of(message_type: type[Message] | None) -> str:
-    from whizbang.routing.destination import mode_of
-
-    if message_type is None:
-        return "durable"
-    return "batched" if mode_of(message_type, default="durable") == "batched" else "durable"
 
 
 def _store_events(store: EventStore, messages: Sequence[BrokerMessage]) -> None:
@@ -192,7 +190,11 @@ def _store_events(store: EventStore, messages: Sequence[BrokerMessage]) -> None:
 
 
 def _append(store: EventStore, messages: Sequence[BrokerMessage]) -> None:
-    rows = append_foreign(store, messages) if messages else []
+    if messages:
+        _react(store, append_foreign(store, messages))
+
+
+def _react(store: EventStore, rows: Sequence[StoredRow]) -> None:
     watched = [row for row in rows if _is_watched(row.type)]
     if watched:
         react_to(store, watched)

@@ -72,7 +72,6 @@ def columns_of(envelope: Envelope, *, using: str) -> dict[str, Any]:
         "ordering_key": envelope.ordering_key,
         "available_at": _due_at(envelope, using),
         "expires_at": envelope.expires,
-        "reply_to": envelope.reply_to,
     }
 
 

@@ -19,6 +19,12 @@ def service_of(message_type: type[Message]) -> str:
     return found
 
 
+def stored_mode(message_type: type[Message]) -> str:
+    """In which mode a worker handles a stored command of this type: one by one, or many a transaction."""
+    mode = mode_of(message_type, default="durable")
+    return "batched" if mode == "batched" else "durable"
+
+
 def mode_of(message_type: type[Message], *, default: str) -> str:
     """What MODES says for a type, else for its domain, else the default."""
     modes = settings.get().MODES
