@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 # How long a test waits before it calls something stuck: only a failing test waits that long, so it
@@ -56,6 +58,16 @@ def wait_for_end(process: subprocess.Popen[str]) -> str:
 def kill(process: subprocess.Popen[str]) -> None:
     process.kill()
     process.communicate(timeout=PATIENCE_SECONDS)
+
+
+def freeze(process: subprocess.Popen[Any]) -> None:
+    """Stop one until thaw(). It does nothing more when this returns: the signal alone is not waited for."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+
+
+def thaw(process: subprocess.Popen[Any]) -> None:
+    process.send_signal(signal.SIGCONT)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

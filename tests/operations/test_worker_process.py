@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,10 +11,12 @@ from django.db import connection
 import whizbang
 from tests.processes import (
     PATIENCE_SECONDS,
+    freeze,
     kill,
     running,
     running_worker,
     stop,
+    thaw,
     wait_for_end,
     wait_until,
 )
@@ -120,12 +121,12 @@ def test_frozen_worker_is_replaced_and_cannot_write(child_environment: dict[str,
     with ExitStack() as stack:
         frozen = stack.enter_context(running_worker(environment))
         wait_until(_is_handler_in_its_transaction)
-        frozen.send_signal(signal.SIGSTOP)
+        freeze(frozen)
         whizbang.publish(OpenOrder(order_id="1"))
         other = stack.enter_context(running_worker(environment))
         wait_until(lambda: OrderSummary.objects.count() == 1)
         wait_until(lambda: receipt.refresh().status == "handled")
-        frozen.send_signal(signal.SIGCONT)
+        thaw(frozen)
         stop(frozen)
         stop(other)
     assert Heard.objects.filter(text="started").count() == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ import confluent_kafka
 from confluent_kafka.admin import AdminClient
 
 from tests.noida_server import free_port, noida_server
-from tests.processes import wait_until
+from tests.processes import freeze, thaw, wait_until
 
 PRODUCE, OFFSET_COMMIT = 0, 8  # requests, as the protocol numbers them
 _PRODUCER = 0
@@ -26,10 +25,10 @@ class OwnServer:
         self.address, self._process = address, process
 
     def freeze(self) -> None:
-        self._process.send_signal(signal.SIGSTOP)
+        freeze(self._process)
 
     def thaw(self) -> None:
-        self._process.send_signal(signal.SIGCONT)
+        thaw(self._process)
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from whizbang.drivers.rows.base import Rows
 from whizbang.drivers.rows.columns import columns_of, fits_array, is_simple
 from whizbang.drivers.rows.mysql import MysqlRows
 from whizbang.drivers.rows.orm import OrmRows
-from whizbang.drivers.rows.postgres import UnnestRows
 from whizbang.drivers.rows.statements import StatementRows
 
 
@@ -44,6 +43,8 @@ def can_name_table(model: type[Model], using: str) -> bool:
 
 def _gateway_for(model: type[Model], connection: Any) -> type[Rows]:
     if connection.vendor == "postgresql" and all(fits_array(f) for f in columns_of(model)):
+        from whizbang.drivers.rows.postgres import UnnestRows  # needs psycopg, which is an extra
+
         return UnnestRows
     if connection.vendor == "sqlite" and all(is_simple(f) for f in columns_of(model)):
         return StatementRows

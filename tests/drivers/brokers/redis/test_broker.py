@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +22,7 @@ from tests.drivers.brokers.redis.cases import (
 from tests.drivers.brokers.redis.receiver_process import positions_of
 from tests.drivers.brokers.redis.server import redis_server
 from tests.elasticsearch_server import free_port
+from tests.processes import freeze, thaw
 from whizbang.drivers.brokers.base import (
     BrokerUnavailable,
     Kind,
@@ -204,13 +204,13 @@ class TestUnavailable:
             options = {"url": url, "prefix": prefix, "timeout_seconds": 0.5}
             shop = RedisBroker(using="default", options=options)
             shop.declare(SHOP)
-            process.send_signal(signal.SIGSTOP)
+            freeze(process)
             started = time.monotonic()
             try:
                 with pytest.raises(BrokerUnavailable):
                     shop.publish([event(1)])
             finally:
-                process.send_signal(signal.SIGCONT)
+                thaw(process)
             assert time.monotonic() - started < 2
             assert len(shop.publish([event(1)]).confirmed) == 1
             shop.close()

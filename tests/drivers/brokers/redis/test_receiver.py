@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import threading
 import time
@@ -24,6 +23,7 @@ from tests.drivers.brokers.redis.cases import (
     through,
 )
 from tests.drivers.brokers.redis.receiver_process import LEASE_SECONDS, positions_of
+from tests.processes import freeze, thaw
 from whizbang.drivers.brokers.base import BrokerUnavailable
 
 pytestmark = pytest.mark.requires_redis
@@ -161,11 +161,11 @@ class TestDeadAndStaleReceivers:
         shop.publish([event(n) for n in range(15)])
         first, second = start_receiver("wake"), make_broker()
         assert said(first) == list(range(10))
-        first.send_signal(signal.SIGSTOP)
+        freeze(first)
         stored = second.receive(limit=12, timeout_seconds=LEASE_SECONDS + 2)
         assert positions_of(stored) == list(range(12))
 
-        first.send_signal(signal.SIGCONT)
+        thaw(first)
         assert first.stdin is not None
         print(file=first.stdin, flush=True)  # it acknowledges, and receives
 
