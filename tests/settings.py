@@ -119,6 +119,7 @@ INSTALLED_APPS = [
     "projects.example.payments",
     "projects.example.shipping",
     "tests.shop",
+    "tests.trips",
     "tests.words",
 ]
 # Absent where the newest Django is tested, which it refuses.

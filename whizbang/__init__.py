@@ -72,6 +72,9 @@ if TYPE_CHECKING:
     from whizbang.routing.verbs import publish_batch as publish_batch
     from whizbang.routing.verbs import query as query
     from whizbang.routing.verbs import send as send
+    from whizbang.sagas.saga import Saga as Saga
+    from whizbang.sagas.saga import on_timeout as on_timeout
+    from whizbang.sagas.saga import starts_on as starts_on
     from whizbang.store.event_store import StreamAppend as StreamAppend
     from whizbang.store.event_store import event_store as event_store
     from whizbang.store.event_store import history as history
@@ -101,6 +104,7 @@ _MODULES = {
     "routing.retry": "Retry",
     "routing.verbs": "adispatch apublish apublish_batch aquery asend dispatch publish publish_batch "
     "query send",
+    "sagas.saga": "Saga on_timeout starts_on",
     "store.event_store": "StreamAppend event_store history",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}

@@ -24,6 +24,8 @@ from whizbang.models import Subscription
 from whizbang.projections import declaration
 from whizbang.projections.external import ExternalProjection
 from whizbang.routing.registry import registry
+from whizbang.sagas.declaration import all_sagas
+from whizbang.sagas.declaration import problems as saga_problems
 from whizbang.store import snapshot_format
 from whizbang.store.event_store import event_store
 from whizbang.subscriptions.definition import SubscriptionDefinition
@@ -313,6 +315,7 @@ def check_subscriptions(app_configs: Any, **kwargs: Any) -> list[checks.CheckMes
     projections = list(declaration.instances())
     names = Counter(p.name for p in projections)
     names.update(s.name for s in registry.subscribers)
+    names.update(cls.name() for cls in all_sagas())
     for name, count in names.items():
         if count > 1:
             found.append(
@@ -342,6 +345,15 @@ def check_subscriptions(app_configs: Any, **kwargs: Any) -> list[checks.CheckMes
         found.extend(_check_alias(projection))
     found.extend(_check_collections(projections))
     return found
+
+
+@checks.register("whizbang")
+def check_sagas(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    return [
+        checks.Error(problem, hint="See Saga in the documentation.", id="whizbang.E045")
+        for cls in all_sagas()
+        for problem in saga_problems(cls)
+    ]
 
 
 @checks.register("whizbang")

@@ -22,6 +22,7 @@ DEFAULT_PIPELINE = (
     "whizbang.pipeline.respond.Respond",
 )
 MODES = ("inline", "durable", "batched")
+OWN_DOMAIN = "whizbang"  # of the library's own events: every service's, and published to none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +55,12 @@ class Settings:
     RETRY_SECONDS: float = 1.0  # first wait before a retry; doubles, with jitter
     RETRY_MAX_SECONDS: float = 300.0
     KEEP_HANDLED_DAYS: float = 7.0  # how long a handled message's id is known
+    KEEP_SAGAS_DAYS: float = 90.0  # how long an ended saga has a row; its stream stays
     KEEP_AUDIT_DAYS: float = 365.0  # how long it is known what operators did to messages
 
     def owns(self, domain: str) -> bool:
-        return self.OWNS == "*" or domain in self.OWNS
+        # What the library itself records, as of sagas, belongs to the service where it happens.
+        return self.OWNS == "*" or domain in self.OWNS or domain == OWN_DOMAIN
 
     def service_of(self, domain: str) -> str | None:
         """The service that owns a domain; None when no configured service does."""
@@ -88,6 +91,7 @@ _EXPECTED_TYPES: dict[str, tuple[type, ...]] = {
     "RETRY_SECONDS": (int, float),
     "RETRY_MAX_SECONDS": (int, float),
     "KEEP_HANDLED_DAYS": (int, float),
+    "KEEP_SAGAS_DAYS": (int, float),
     "KEEP_AUDIT_DAYS": (int, float),
 }
 

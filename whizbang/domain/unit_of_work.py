@@ -146,12 +146,36 @@ class UnitOfWork:
     ) -> None:
         from whizbang.routing import verbs
 
+        if mode_of(type(command), default="durable") == "inline" and not (delay or at):
+            verbs.run_inline(self._prepared(command, None, None, ordering_key))
+        else:
+            self.queue(command, delay=delay, at=at, ordering_key=ordering_key)
+
+    def queue(
+        self,
+        command: Command[Any],
+        *,
+        delay: timedelta | None = None,
+        at: datetime | None = None,
+        ordering_key: str | None = None,
+    ) -> Envelope:
+        """Keep a command for a queue, whatever MODES says; gives it as it will be stored."""
+        from whizbang.routing import verbs
+
+        sent = verbs.check(self._prepared(command, delay, at, ordering_key))
+        self.messages.append(sent)
+        return sent
+
+    def _prepared(
+        self,
+        command: Command[Any],
+        delay: timedelta | None,
+        at: datetime | None,
+        ordering_key: str | None,
+    ) -> Envelope:
         sent = prepare(command, None, None, None, ordering_key, self.store.alias)
         set_times(sent, delay=delay, at=at, expires=None)
-        if mode_of(type(command), default="durable") == "inline" and not (delay or at):
-            verbs.run_inline(sent)
-        else:
-            self.messages.append(verbs.check(sent))
+        return sent
 
     def mark(self) -> Mark:
         return Mark(len(self.pending), len(self.messages), frozenset(self.aggregates))

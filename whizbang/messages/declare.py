@@ -70,7 +70,7 @@ def upcasts(
     """Declare how a payload of schema `from_version` becomes one of `from_version + 1`.
 
     The current version is the highest `from_version` + 1. With `into` the stored event is read as
-    others. For one class the function returns its payload; for a list of classes it gives any number
+    others. `event` may be a saga: its state has versions too. For one class the function returns its payload; for a list of classes it gives any number
     of (class, payload) or (class, payload, schema), also none. `event` may be the stored name of a
     type whose class is gone. Raises ValueError for a second step of the same version.
     """
@@ -100,6 +100,9 @@ def _steps_of(event: type[Event] | str) -> Steps:
     if isinstance(event, str):
         check_full_name(event)
         return gone.setdefault(event, Steps())
+    state = event.__dict__.get("__whizbang_steps__") if isinstance(event, type) else None
+    if isinstance(state, Steps):  # of a saga, whose state has versions as payloads have
+        return state
     info: Steps = _info(event, "upcasts")
     return info
 

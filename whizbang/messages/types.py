@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
+from whizbang.conf import OWN_DOMAIN
 from whizbang.exceptions import UnknownMessageType
 from whizbang.messages import base
 from whizbang.messages.becoming import Steps, gone, retired
@@ -61,6 +62,11 @@ def all_types() -> Iterator[type[base.Message]]:
     """All concrete message classes, values included; a class defined again replaces its elder."""
     newest = {(cls.__module__, cls.__qualname__): cls for cls in base.declared}
     return iter(newest.values())
+
+
+def public_types() -> Iterator[type[base.Message]]:
+    """Those that applications declare: not the events that the library records for itself."""
+    return (cls for cls in all_types() if cls.__whizbang__.domain != OWN_DOMAIN)
 
 
 def name_clashes() -> Iterator[tuple[str, list[type[base.Message]]]]:

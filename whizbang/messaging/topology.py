@@ -10,7 +10,7 @@ from django.utils.module_loading import import_string
 from whizbang.conf import settings
 from whizbang.drivers.brokers.base import Broker, Topology
 from whizbang.messages.base import Event
-from whizbang.messages.types import all_types
+from whizbang.messages.types import public_types
 
 
 def has_peers() -> bool:
@@ -21,7 +21,7 @@ def has_peers() -> bool:
 def owned_domains() -> frozenset[str]:
     """Domains with events that this service records, as far as their types are known here."""
     owns = settings.get().owns
-    domains = {t.__whizbang__.domain for t in all_types() if issubclass(t, Event)}
+    domains = {t.__whizbang__.domain for t in public_types() if issubclass(t, Event)}
     return frozenset(domain for domain in domains if owns(domain))
 
 

@@ -12,6 +12,7 @@ from whizbang.models.messaging import DeadLetter, InboxMessage, OutboxMessage
 from whizbang.models.partition import Partition
 from whizbang.models.rate_limit import RateLimit
 from whizbang.models.repair import Backfill, EditedEvent
+from whizbang.models.saga import SagaInstance, SagaTimeout
 from whizbang.models.snapshot import Snapshot
 from whizbang.models.stream import EventType, Stream
 from whizbang.models.subscription import (
@@ -46,6 +47,8 @@ __all__ = [
     "RebuildShare",
     "ReceivedTopic",
     "Redrive",
+    "SagaInstance",
+    "SagaTimeout",
     "SkippedEvent",
     "Snapshot",
     "StoreHead",

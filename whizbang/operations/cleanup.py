@@ -11,7 +11,14 @@ from django.db.models import Exists, Model, OuterRef
 from django.db.models.functions import Now
 
 from whizbang.conf import settings
-from whizbang.models import DeadLetter, InboxMessage, OperatorAction, OutboxMessage, Redrive
+from whizbang.models import (
+    DeadLetter,
+    InboxMessage,
+    OperatorAction,
+    OutboxMessage,
+    Redrive,
+    SagaInstance,
+)
 from whizbang.store.event_store import EventStore, event_store
 from whizbang.subscriptions.leases import LeaseHolder
 
@@ -29,7 +36,7 @@ def cleanup() -> dict[str, int]:
 
     Inbox rows that were handled, expired or discarded and sent outbox rows go after KEEP_HANDLED_DAYS:
     for that long a message id is known, the same message sent later is handled again. What operators
-    did, and redrives that have ended, go after KEEP_AUDIT_DAYS. Workers do this by themselves. Between
+    did, and redrives that have ended, go after KEEP_AUDIT_DAYS, rows of ended sagas after KEEP_SAGAS_DAYS. Workers do this by themselves. Between
     two steps it pauses for as long as the last one took.
     """
     counts: dict[str, int] = {}
@@ -122,8 +129,17 @@ def sweeps_of(using: str) -> list[Sweep]:
         Sweep(handled, "finished_at", using=using),
         Sweep(discarded, "finished_at", using=using),
         Sweep(outbox, "published_at", using=using),
+        _sweep_of_sagas(using),
         *_sweeps_of_audit(using),
     ]
+
+
+def _sweep_of_sagas(using: str) -> Sweep:
+    """Their streams stay, and say that they have ended."""
+    oldest = Now() - timedelta(days=settings.KEEP_SAGAS_DAYS)
+    return Sweep(
+        SagaInstance.objects.using(using).filter(closed_at__lt=oldest), "closed_at", using=using
+    )
 
 
 def _sweeps_of_audit(using: str) -> list[Sweep]:

@@ -21,6 +21,7 @@ from whizbang.messaging.relay import REFUSED_BY_BROKER
 from whizbang.models import DeadLetter, InboxMessage, OutboxMessage
 from whizbang.operations.audit import record_action
 from whizbang.operations.letter_filter import LetterFilter
+from whizbang.sagas.unmatched import offer_again
 from whizbang.store.event_store import EventStore, event_store
 
 _PAGE_ROWS = 500
@@ -155,7 +156,10 @@ def put_back(store: EventStore, letter: DeadLetter) -> Redriven:
 
     Raises WhizbangError when it cannot be stored.
     """
-    if letter.document is None:
+    if letter.saga:
+        offer_again(store, letter)
+        done = Redriven(letter.message_id, letter.type, f"saga {letter.saga}")
+    elif letter.document is None:
         done = _handle_again(letter, store.using)
     elif letter.reason == REFUSED_BY_BROKER:
         done = _send_again(letter, store.using)

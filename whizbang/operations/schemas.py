@@ -12,7 +12,7 @@ from msgspec import inspect
 from whizbang.conf import settings
 from whizbang.exceptions import WhizbangError
 from whizbang.messages.base import Event, Message
-from whizbang.messages.types import all_types
+from whizbang.messages.types import public_types
 from whizbang.messaging.results import result_type
 from whizbang.operations.schema_formats import complete_formats
 
@@ -86,7 +86,7 @@ def read_schemas(path: str | Path) -> SchemaDocument:
 
 def _owned_types(domain: str | None) -> Iterator[type[Message]]:
     owns = settings.get().owns
-    for cls in all_types():
+    for cls in public_types():
         info = cls.__whizbang__
         if info.kind != "value" and owns(info.domain) and domain in (None, info.domain):
             yield cls

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from whizbang.conf import settings
 from whizbang.messages.base import Command, Event, Message
-from whizbang.messages.types import all_types
+from whizbang.messages.types import public_types
 from whizbang.messaging.topology import has_peers, owned_domains, topology
 from whizbang.operations.topology_warnings import TopologyWarning, find_warnings
 from whizbang.routing.registry import registry
@@ -90,7 +90,7 @@ def map_services() -> ServiceMap:
     Needs the apps' modules to be loaded.
     """
     heard, peers = list(hearers()), topology().peers
-    types = sorted(all_types(), key=lambda cls: cls.__whizbang__.type_name)
+    types = sorted(public_types(), key=lambda cls: cls.__whizbang__.type_name)
     return ServiceMap(
         service=settings.SERVICE,
         services=(_this_service(types), *_other_services()),

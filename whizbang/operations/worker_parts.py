@@ -18,13 +18,15 @@ from whizbang.operations.cleanup import CleanupPart
 from whizbang.operations.metrics import MetricsPart
 from whizbang.operations.rebuild import RebuildPart
 from whizbang.operations.redriving import RedrivePart
+from whizbang.sagas.timeouts import TimeoutPart
 from whizbang.store.event_store import EventStore
 from whizbang.subscriptions.engine import Engine
 
 # The part, and under which name what it has done is counted.
 PARTS = {
     "commands": "commands",  # durable and batched ones
-    "events": "events",  # projections, subscribers, and the topics that other services hear
+    "events": "events",  # projections, subscribers, sagas, and the topics that other services hear
+    "timeouts": "timeouts",  # of sagas
     "rebuilds": "rebuilds",
     "backfills": "backfilled",
     "redrives": "redriven",
@@ -62,6 +64,7 @@ class WorkerParts:
         makers: dict[str, Callable[[], Any]] = {
             "commands": lambda: InboxProcessor(store, keeper),
             "events": lambda: Engine(store, owner, in_background=keeper is not None),
+            "timeouts": lambda: TimeoutPart(store),
             "backfills": lambda: BackfillPart(store, owner),
             "redrives": lambda: RedrivePart(store, owner),
             "upkeep": lambda: _Upkeep(store, owner),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from whizbang.drivers.stores.base import StoredRow
+from whizbang.messages.text import error_text
 from whizbang.models import ParkedStream, SkippedEvent
 from whizbang.subscriptions.applying import Applier, Attempt
 from whizbang.subscriptions.parked_keys import OneKey, Unparked
@@ -87,6 +88,7 @@ class KeyApplier(Applier):
             error = error or self._deliver(row, only, attempt)
             if error is not None:
                 park_again(parked, row, error, using=self.using)
+                self.definition.note_parked(parked.key, error_text(error))
                 return applied
             applied += 1
         self._rows().filter(pk=parked.pk).delete()
@@ -120,6 +122,7 @@ class KeyApplier(Applier):
                 slices = SliceRange(at, at + 1)
                 park(self.definition.name, row, failed, using=self.using, key=name, slices=slices)
                 unparked.keys[name] = row.position
+                self.definition.note_parked(name, error_text(failed))
         return None
 
     def _find_keys(

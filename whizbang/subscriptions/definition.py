@@ -16,7 +16,7 @@ class SubscriptionDefinition(ABC):
     """A named reader of the log: which events it wants and what it does with a batch of them."""
 
     name: str
-    kind: str  # projection, inline, subscriber or catalogue
+    kind: str  # projection, inline, subscriber, saga, catalogue or topic
     version: int = 1
     fingerprint: str = ""  # of the model that it fills
     backfill_from: Any = None
@@ -65,6 +65,9 @@ class SubscriptionDefinition(ABC):
     def deliver_keys(self, rows: Sequence[StoredRow], keys: KeyFilter) -> None:
         """See deliver(), for the keys that the filter takes."""
         raise NotImplementedError(f"{self.name} is not partitioned by key.")
+
+    def note_parked(self, key: str, error: str) -> None:  # noqa: B027 - most keep nothing of it
+        """Told, in the same transaction, that a key was set aside, or has failed again in a retry."""
 
     @abstractmethod
     def deliver(self, rows: Sequence[StoredRow]) -> None:

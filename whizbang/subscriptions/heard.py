@@ -9,14 +9,15 @@ from whizbang.conf import settings
 from whizbang.messages.base import Event
 from whizbang.projections import declaration
 from whizbang.routing.registry import registry
+from whizbang.sagas.declaration import sagas_here
 
 
 @dataclass(frozen=True, slots=True)
 class Hearer:
-    """A projection or subscriber that is active in this service."""
+    """A projection, subscriber or saga that is active in this service."""
 
     name: str
-    kind: str  # "projection" or "subscriber"
+    kind: str  # "projection", "subscriber" or "saga"
     delivery: str  # "async" or "inline"
     event_types: tuple[type[Event], ...]
 
@@ -32,10 +33,12 @@ def hearers() -> Iterator[Hearer]:
         if owns(subscriber.domain):
             types = subscriber.event_types
             yield Hearer(subscriber.name, "subscriber", subscriber.delivery, types)
+    for saga in sagas_here():
+        yield Hearer(saga.name(), "saga", "async", tuple(saga.reactions))
 
 
 def heard_domains() -> frozenset[str]:
-    """Domains of others that a projection or an active subscriber of this service wants events of."""
+    """Domains of others that a projection, subscriber or saga of this service wants events of."""
     owns = settings.get().owns
     domains = {t.__whizbang__.domain for hearer in hearers() for t in hearer.event_types}
     return frozenset(domain for domain in domains if not owns(domain))

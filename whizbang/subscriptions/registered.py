@@ -6,6 +6,8 @@ from whizbang.conf import settings
 from whizbang.projections import declaration
 from whizbang.projections.external_subscription import subscription_of
 from whizbang.routing.registry import registry
+from whizbang.sagas.declaration import sagas_here
+from whizbang.sagas.subscription import SagaSubscription
 from whizbang.store.event_store import EventStore
 from whizbang.subscriptions.catalogue import CatalogueSubscription
 from whizbang.subscriptions.definition import SubscriptionDefinition
@@ -14,7 +16,7 @@ from whizbang.subscriptions.subscriber import SubscriberSubscription
 
 
 def all_definitions(store: EventStore) -> list[SubscriptionDefinition]:
-    """Catalogue, projections, subscribers and published topics of one store, inline projections included.
+    """Catalogue, projections, subscribers, sagas and published topics of one store, inline projections included.
 
     Cached projections have no checkpoint: each process that reads them follows the log by itself.
     """
@@ -29,6 +31,7 @@ def all_definitions(store: EventStore) -> list[SubscriptionDefinition]:
         for s in registry.subscribers
         if s.delivery == "async" and settings.get().owns(s.domain)
     )
+    found.extend(SagaSubscription(store, saga) for saga in sagas_here() if store.alias == "default")
     found.extend(topics(store))
     return found
 

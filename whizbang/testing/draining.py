@@ -9,7 +9,7 @@ from django.db.models import F
 
 from whizbang.conf import settings
 from whizbang.exceptions import WhizbangError
-from whizbang.models import InboxMessage
+from whizbang.models import InboxMessage, SagaTimeout
 from whizbang.operations.worker import Worker
 from whizbang.projections.cached import caches
 from whizbang.store.event_store import event_store
@@ -26,6 +26,7 @@ class DrainCounts:
     relayed: int
     rebuilds: int
     received: int = 0
+    timeouts: int = 0
 
 
 def drain(*, advance: timedelta | None = None, using: str = "default") -> DrainCounts:
@@ -34,7 +35,7 @@ def drain(*, advance: timedelta | None = None, using: str = "default") -> DrainC
     Cached projections that were read before are brought up to date too.
 
     Retries count as due, and rate limits do not count. `advance` moves the clock, so that delayed messages
-    become due. Never raises for a failing handler: its message becomes a dead letter, its stream is parked.
+    and timeouts of sagas become due. Never raises for a failing handler: its message becomes a dead letter, its stream is parked.
     Raises WhizbangError when the work does not end, for messages that cause each other for ever.
     """
     if advance is not None:
@@ -57,12 +58,16 @@ def drain(*, advance: timedelta | None = None, using: str = "default") -> DrainC
         counts["relayed"],
         counts["rebuilds"],
         counts["received"],
+        counts["timeouts"],
     )
 
 
 def _advance(delta: timedelta, alias: str) -> None:
     """Move due times into the past instead of the clock into the future."""
-    rows = InboxMessage.objects.using(event_store(alias).using).filter(
+    using = event_store(alias).using
+    timeouts = SagaTimeout.objects.using(using)
+    timeouts.update(due_at=F("due_at") - delta)
+    rows = InboxMessage.objects.using(using).filter(
         service=settings.SERVICE, status__in=("stored", "retrying")
     )
     rows.update(available_at=F("available_at") - delta)

@@ -10,14 +10,16 @@ from whizbang.domain import aggregate
 from whizbang.messages import base, becoming, types
 from whizbang.projections import declaration, inline
 from whizbang.routing.registry import registry
+from whizbang.sagas import saga
 
 
 @contextmanager
 def isolated() -> Iterator[None]:
-    """Forget the messages, aggregates, handlers and projections declared inside the block."""
+    """Forget the messages, aggregates, handlers, projections and sagas declared inside the block."""
     gone, retired = dict(becoming.gone), set(becoming.retired)
     messages, aggregates = list(base.declared), list(aggregate.declared)
     projections, subscribers = list(declaration.declared), list(registry.subscribers)
+    sagas = list(saga.declared)
     handlers = {message: list(known) for message, known in registry.handlers.items()}
     try:
         yield
@@ -28,6 +30,7 @@ def isolated() -> Iterator[None]:
         aggregate.declared[:] = aggregates
         declaration.declared[:] = projections
         registry.subscribers[:] = subscribers
+        saga.declared[:] = sagas
         _restore(registry.handlers, handlers)
         registry.changed()
         types.forget_names()

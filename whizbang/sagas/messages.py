@@ -1,0 +1,95 @@
+"""The events that a saga's stream is made of."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from whizbang.messages.base import Event, Value
+
+
+class PlannedCommand(Value):
+    """A command as the saga named it: its type and its content."""
+
+    type: str
+    schema: int = 1
+    data: dict[str, Any]
+
+
+class SentCommand(PlannedCommand):
+    """A command that was stored for its owner."""
+
+    message_id: UUID
+    due_at: datetime | None = None
+
+
+class WaitingTimeout(Value):
+    """A timeout and when it is due, on the database's clock."""
+
+    name: str
+    due_at: datetime
+
+
+class Step(Value):
+    """What one message or timeout has made the saga do."""
+
+    methods: list[str]  # that were called, in order
+    changes: dict[str, Any]  # fields of the state that are others now
+    schema: int = 1  # of the state
+    commands: list[SentCommand] = []
+    timeouts: list[WaitingTimeout] = []
+    cancelled: list[str] = []  # timeouts
+    compensations: list[PlannedCommand] = []  # to be sent, last first, should it fail
+
+
+class SagaStarted(Event):
+    """The first event of a saga's stream."""
+
+    saga: str
+    key: str
+
+
+class SagaReacted(Event):
+    """A message was heard."""
+
+    message_id: UUID
+    type: str
+    stream: str
+    position: int  # in the log of the service that the saga runs in
+    step: Step
+
+
+class SagaTimedOut(Event):
+    """A timeout came due."""
+
+    name: str
+    due_at: datetime
+    step: Step
+
+
+class SagaTimeoutSkipped(Event):
+    """An operator had a failing timeout left out."""
+
+    name: str
+    reason: str
+    by: str = ""
+
+
+class SagaCompleted(Event):
+    """It has reached its end; what it hears from now on is ignored."""
+
+
+class SagaFailed(Event):
+    """It gave up, and sent what undoes its steps, last first."""
+
+    reason: str
+    commands: list[SentCommand] = []
+
+
+class SagaCancelled(Event):
+    """An operator ended it; what undoes its steps was sent, last first, if that was asked for."""
+
+    reason: str
+    by: str = ""
+    commands: list[SentCommand] = []
