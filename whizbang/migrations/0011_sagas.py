@@ -2,6 +2,8 @@
 
 from django.db import migrations, models
 
+from whizbang.drivers.stores.schema import compare_exactly
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -106,5 +108,8 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(fields=("stream", "name"), name="whizbang_timeout_once")
                 ],
             },
+        ),
+        migrations.RunPython(
+            compare_exactly("SagaInstance", "SagaTimeout"), migrations.RunPython.noop, atomic=False
         ),
     ]
