@@ -21,6 +21,11 @@ class Migration(migrations.Migration):
             name="saga",
             field=models.CharField(blank=True, default="", max_length=200),
         ),
+        migrations.AddField(
+            model_name="deadletter",
+            name="saga_key",
+            field=models.CharField(blank=True, default="", max_length=255),
+        ),
         migrations.CreateModel(
             name="SagaInstance",
             fields=[
