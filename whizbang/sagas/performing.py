@@ -41,17 +41,18 @@ class Performer:
     def __init__(self, standing: Standing) -> None:
         self.standing = standing
         self._type = standing.saga.state_type()
-        self._saga = self._make()
+        self._schema = standing.saga.__whizbang_steps__.schema
+        self._saga = self._make(self._load())
 
-    def _make(self) -> Saga:
-        standing = self.standing
-        saga = standing.saga()
-        saga.__dict__.update(self._type.defaults())
-        saga.key = standing.key
-        schema = standing.saga.__whizbang_steps__.schema
-        if standing.schema:
-            standing.upcast_to(schema)
-            saga.__dict__.update(self._type.load(standing.state))
+    def _load(self) -> dict[str, Any]:
+        if not self.standing.schema:
+            return self._type.defaults()
+        self.standing.upcast_to(self._schema)
+        return self._type.load(self.standing.state)
+
+    def _make(self, attributes: dict[str, Any]) -> Saga:
+        saga = self.standing.saga()
+        saga.__dict__.update(attributes, key=self.standing.key)
         return saga
 
     def fill(self, names: Sequence[tuple[str, By]], event: Any) -> None:
@@ -73,19 +74,24 @@ class Performer:
                     break
         finally:
             self._saga._work = None
-        return Performed(
-            called, work, self._changes(), self.standing.saga.__whizbang_steps__.schema
-        )
+        return Performed(called, work, self._changes(), self._schema)
 
     def _changes(self) -> dict[str, Any]:
+        """The next message finds what was stored, in this batch as in a later one."""
         before = self.standing.state
         attributes = {name: v for name, v in vars(self._saga).items() if name != "key"}
         after = self._type.dump(attributes)
+        self._saga = self._make(self._type.load(after))
         return {
             name: value
             for name, value in after.items()
-            if name not in before or before[name] != value or type(before[name]) is not type(value)
+            if name not in before or not _is_same(before[name], value)
         }
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """1, 1.0 and True are equal, and not the same."""
+    return one == other and msgspec.json.encode(one) == msgspec.json.encode(other)
 
 
 def planned(command: Command[Any]) -> PlannedCommand:
