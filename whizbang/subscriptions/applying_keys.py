@@ -91,6 +91,7 @@ class KeyApplier(Applier):
                 self.definition.note_parked(parked.key, error_text(error))
                 return applied
             applied += 1
+        self.definition.note_parked(parked.key, "")
         self._rows().filter(pk=parked.pk).delete()
         return applied
 
