@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from whizbang.messages.metadata import Metadata
 from whizbang.messages.types import type_named
 from whizbang.messages.validation import validator
 from whizbang.projections.declaration import By
-from whizbang.sagas.messages import PlannedCommand
+from whizbang.sagas.messages import PlannedCommand, SentCommand, Step, WaitingTimeout
 from whizbang.sagas.saga import Saga
 from whizbang.sagas.standing import Standing, stream_of
 from whizbang.sagas.work import Work
@@ -34,6 +35,23 @@ class Performed:
     changes: dict[str, Any]
     schema: int
 
+    def to_step(self, commands: list[SentCommand], now: datetime) -> Step:
+        """As the instance's stream keeps it; `commands` are those that were asked for, as they were sent."""
+        timeouts = self.work.timeouts
+        return Step(
+            methods=self.methods,
+            changes=self.changes,
+            schema=self.schema,
+            commands=commands,
+            timeouts=[
+                WaitingTimeout(name=name, due_at=deadline.due_at(now))
+                for name, deadline in timeouts.items()
+                if deadline is not None
+            ],
+            cancelled=[name for name, deadline in timeouts.items() if deadline is None],
+            compensations=[planned(command) for command in self.work.compensations],
+        )
+
 
 class Performer:
     """One instance in memory, for as many messages as a batch has for it."""
@@ -43,6 +61,13 @@ class Performer:
         self._type = standing.saga.state_type()
         self._schema = standing.saga.__whizbang_steps__.schema
         self._saga = self._make(self._load())
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The state, as methods see it."""
+        return {
+            name: value for name, value in vars(self._saga).items() if name in self._type.fields
+        }
 
     def _load(self) -> dict[str, Any]:
         if not self.standing.schema:

@@ -30,9 +30,8 @@ from whizbang.sagas.messages import (
     SagaTimeoutSkipped,
     SentCommand,
     Step,
-    WaitingTimeout,
 )
-from whizbang.sagas.performing import Performed, Performer, command_of, planned, planned_as
+from whizbang.sagas.performing import Performed, Performer, command_of, planned_as
 from whizbang.sagas.saga import Saga
 from whizbang.sagas.standing import Standing, stream_of
 from whizbang.sagas.work import Sending
@@ -244,19 +243,8 @@ class StepBatch:
     ) -> None:
         """Turn what the methods asked for into the step's events, and fold them."""
         work = performed.work
-        step = Step(
-            methods=performed.methods,
-            changes=performed.changes,
-            schema=performed.schema,
-            commands=[self._send(sending, envelope) for sending in work.sent],
-            timeouts=[
-                WaitingTimeout(name=name, due_at=deadline.due_at(self._now()))
-                for name, deadline in work.timeouts.items()
-                if deadline is not None
-            ],
-            cancelled=[name for name, deadline in work.timeouts.items() if deadline is None],
-            compensations=[planned(command) for command in work.compensations],
-        )
+        commands = [self._send(sending, envelope) for sending in work.sent]
+        step = performed.to_step(commands, self._now())
         instance.set_timeouts.update(waiting.name for waiting in step.timeouts)
         self._note(instance, msgspec.structs.replace(event, step=step), envelope)
         if work.is_complete:
