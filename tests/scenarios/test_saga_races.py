@@ -85,12 +85,24 @@ def make_timeouts_due() -> None:
     SagaTimeout.objects.update(due_at="2026-01-01T00:00:00Z")
 
 
+def progress() -> tuple[int, int]:
+    """Grows with every event and every command."""
+    return event_store().driver.last_position(), InboxMessage.objects.count()
+
+
 def is_quiet() -> bool:
-    """Every command is handled, every event heard, and no timeout is due."""
+    """Every command is handled and every event heard, all at one moment."""
+    before = progress()
     waiting = InboxMessage.objects.filter(status__in=("stored", "retrying")).exists()
     rows = Partition.objects.filter(subscription=TripBooking.name())
     position, wanted = min(rows.values_list("position", flat=True)), list(TripBooking.reactions)
-    return not waiting and not list(event_store().read_all(after=position, types=wanted, limit=1))
+    unheard = list(event_store().read_all(after=position, types=wanted, limit=1))
+    return not waiting and not unheard and progress() == before
+
+
+def is_over(timeouts: int = 0) -> bool:
+    """So many timeouts are left, and nothing else is to be done."""
+    return SagaTimeout.objects.count() == timeouts and is_quiet()
 
 
 def outcome(key: str) -> tuple[str, list[str]]:
@@ -114,7 +126,7 @@ def check_commands(*keys: str) -> None:
 def finish(environment: Environment) -> None:
     with start(environment) as process:
         wait_until(lambda: has_signed_on(process))
-        wait_until(lambda: is_quiet() and not SagaTimeout.objects.exists())
+        wait_until(is_over)
         stop(process)
 
 
@@ -129,7 +141,7 @@ def test_killed_at_some_points_it_goes_on_exactly(child_environment: Environment
     kill_one(child_environment, "event", "after the commit", steps=2)
     kill_one(child_environment, "event", "before the commit")
     with start(child_environment) as process:
-        wait_until(lambda: is_quiet() and SagaTimeout.objects.count() == 1)
+        wait_until(lambda: is_over(timeouts=1))
         stop(process)
     make_timeouts_due()
     kill_one(child_environment, "timeout", "before the messages")
@@ -148,7 +160,7 @@ def test_killed_at_each_point_it_goes_on_exactly(
     kill_one(child_environment, "event", point, steps=steps)
     kill_one(child_environment, "event", point)
     with start(child_environment) as process:
-        wait_until(lambda: is_quiet() and SagaTimeout.objects.count() == 1)
+        wait_until(lambda: is_over(timeouts=1))
         stop(process)
     make_timeouts_due()
     kill_one(child_environment, "timeout", point)
@@ -177,11 +189,13 @@ def test_timeout_and_event_arrive_together(child_environment: Environment) -> No
         for _ in range(2):
             whizbang.send(RequestTrip(trip_id=key, price=0), message_id=id_of(key))
     with start(child_environment) as one, start(child_environment) as two:
-        wait_until(lambda: is_quiet() and all("ChargeCard" in outcome(key)[1] for key in keys))
+        wait_until(
+            lambda: is_over(len(keys)) and all("ChargeCard" in outcome(key)[1] for key in keys)
+        )
         for key in keys:
             record(CardCharged(trip_id=key, price=5), f"trips.Card-{key}")
             SagaTimeout.objects.filter(key=key).update(due_at="2026-01-01T00:00:00Z")
-        wait_until(lambda: is_quiet() and not SagaTimeout.objects.exists())
+        wait_until(is_over)
         stop(one)
         stop(two)
     assert all(outcome(key) in EITHER for key in keys)
@@ -202,7 +216,7 @@ def test_instances_are_shared_out_anew_while_events_flow(child_environment: Envi
                 whizbang.send(RequestTrip(trip_id=keys[-1]))
             set_partition_count(TripBooking.name(), count, timeout_seconds=PATIENCE_SECONDS)
         wait_until(lambda: has_signed_on(one) and has_signed_on(two))
-        wait_until(lambda: is_quiet() and not SagaTimeout.objects.exists())
+        wait_until(is_over)
         stop(one)
         stop(two)
     assert all(outcome(key) == ENDS[PAID] for key in keys)
