@@ -61,7 +61,8 @@ def test_report_for_people_shows_totals_months_and_customers(
     assert {"1997-01 1", "1997-02 1", "00002 1 1,500 $1,077.00", "00001 1 1 $11.77"} <= set(lines)
 
 
-@pytest.mark.requires_sqlite  # 70,000 commands take minutes elsewhere; a soak test imports them there
+@pytest.mark.soak
+@pytest.mark.requires_sqlite  # 70,000 commands take minutes elsewhere; another soak test imports them there
 @pytest.mark.django_db(transaction=True)
 def test_report_of_all_real_orders_equals_the_facts(
     cdnow_path: Path, run_import: Callable[..., str], settings: Any
