@@ -31,8 +31,19 @@ def running(environment: dict[str, str], *arguments: str) -> Iterator[subprocess
     ) as process:
         try:
             yield process
+        except BaseException:
+            process.kill()
+            print(f"-- What {' '.join(arguments)} had to say:\n{_rest_of(process)}")
+            raise
         finally:
             process.kill()
+
+
+def _rest_of(process: subprocess.Popen[str]) -> str:
+    try:
+        return process.communicate(timeout=PATIENCE_SECONDS)[0][-20_000:]
+    except ValueError:
+        return "(its output was read before)"
 
 
 def running_worker(

@@ -69,7 +69,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
 
     assert done.returncode == 2
     assert (
-        "no benchmark 'dispach'; choose one of: dispatch, command, append, read, project, modes, relay, cdnow"
+        "no benchmark 'dispach'; choose one of: dispatch, command, append, read, project, modes, relay, saga, cdnow"
         in done.stderr
     )
 
@@ -227,3 +227,22 @@ def test_relay_reports_the_way_from_outbox_to_handled() -> None:
         "queue to handled, one worker",
     ]
     assert len(report["goals"]) == 5
+
+
+@pytest.mark.soak
+def test_saga_reports_every_way_to_complete_and_what_waiting_costs() -> None:
+    report = run_smoke("saga")
+
+    assert_has_shape_of_report(report, "saga")
+    if report["notes"]:
+        assert not must_answer(), report["notes"]
+        return
+    for workers in ("1 worker", "2 workers"):
+        names = names_in(report, f"20 processes of four steps, {workers}")
+        assert names == [
+            "whizbang, one service",
+            "whizbang, two services over RabbitMQ",
+            "Celery tasks and ORM rows over RabbitMQ",
+        ]
+    waiting = names_in(report, "timeouts that are due beside open instances")
+    assert waiting == ["10 open", "30 open"]
