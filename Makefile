@@ -83,7 +83,8 @@ test-sqlite: $(TEST)/.stamp
 
 # What speaks to other servers, or measures, is seen once: it has nothing to do with the database of the run.
 OF_NO_DATABASE := $(addprefix --ignore=tests/,benchmarks packaging drivers/sinks drivers/brokers/redis \
-	drivers/brokers/test_rabbitmq.py drivers/brokers/test_kafka.py drivers/brokers/test_kafka_faults.py)
+	drivers/brokers/test_rabbitmq.py drivers/brokers/test_kafka.py drivers/brokers/test_kafka_faults.py \
+	example/test_demo.py)
 
 # With CI=true the run starts in any case, and fails when the server is missing.
 test-postgres: $(TEST)/.stamp
@@ -93,7 +94,7 @@ test-postgres: $(TEST)/.stamp
 	fi
 
 # What touches the database; the rest has been seen on the other two.
-MARIADB_TESTS := $(addprefix tests/,admin drivers messaging operations projections scenarios store subscriptions test_checks.py)
+MARIADB_TESTS := $(addprefix tests/,drivers messaging operations projections scenarios store subscriptions test_checks.py)
 
 test-mariadb: $(TEST)/.stamp
 	@echo "== Tests: $(shell $(TEST)/bin/python --version), MariaDB"
