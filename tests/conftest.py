@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Model
 
+from tests.collected import Collected, collecting
 from tests.elasticsearch_server import elasticsearch_server
 from tests.services import REDIS_URL, SERVICES, must_answer
 
@@ -78,6 +79,13 @@ def elasticsearch_url() -> Iterator[str]:
             pytest.fail(absence, pytrace=False) if must_answer() else pytest.skip(absence)
     with elasticsearch_server() as url:
         yield url
+
+
+@pytest.fixture
+def collected() -> Iterator[Collected]:
+    """What an OpenTelemetry SDK collects during the test."""
+    with collecting() as found:
+        yield found
 
 
 @pytest.fixture

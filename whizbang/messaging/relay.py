@@ -18,6 +18,7 @@ from whizbang.messages.metadata import WireMetadata
 from whizbang.messages.text import error_text
 from whizbang.messaging.replies import note_refused
 from whizbang.messaging.topology import make_broker, topology
+from whizbang.messaging.tracing import telling_publication
 from whizbang.models import DeadLetter, OutboxMessage
 from whizbang.store.event_store import EventStore
 from whizbang.subscriptions.leases import LeaseHolder
@@ -71,7 +72,8 @@ class Relay:
         if not self._is_declared:
             self._broker.declare(topology())
             self._is_declared = True
-        return self._broker.publish(messages)
+        with telling_publication(self._broker, messages):
+            return self._broker.publish(messages)
 
     def _note_trouble(self, count: int, error: BrokerUnavailable) -> None:
         """A broker that is down slows the relay and nobody else: its rows stay for the next turn."""

@@ -17,6 +17,7 @@ from whizbang.subscriptions.partitioning import (
     name_of_key,
     slice_of_key,
 )
+from whizbang.subscriptions.tracing import telling_batch
 
 
 class KeyApplier(Applier):
@@ -33,7 +34,7 @@ class KeyApplier(Applier):
 
     def apply(self, rows: Sequence[StoredRow]) -> None:
         unparked = self._read_unparked()
-        self.definition.deliver_keys([r for r in rows if unparked.may_take(r)], unparked)
+        self._deliver_keys([r for r in rows if unparked.may_take(r)], unparked)
 
     def apply_one_by_one(self, rows: Sequence[StoredRow], attempt: Attempt) -> None:
         unparked = self._read_unparked()
@@ -135,7 +136,11 @@ class KeyApplier(Applier):
         return attempt(row, find)
 
     def _deliver(self, row: StoredRow, keys: KeyFilter, attempt: Attempt) -> Exception | None:
-        return attempt(row, lambda: self.definition.deliver_keys([row], keys))
+        return attempt(row, lambda: self._deliver_keys([row], keys))
+
+    def _deliver_keys(self, rows: Sequence[StoredRow], keys: KeyFilter) -> None:
+        with telling_batch(self.definition, rows, self.slices):
+            self.definition.deliver_keys(rows, keys)
 
     def _read_unparked(self, *, besides: ParkedStream | None = None) -> Unparked:
         slices = self.slices

@@ -35,6 +35,7 @@ from whizbang.subscriptions.outside import (
 from whizbang.subscriptions.parking import park, park_again, parked_streams
 from whizbang.subscriptions.runner import SubscriptionRunner
 from whizbang.subscriptions.start import start_position
+from whizbang.subscriptions.tracing import telling_batch
 
 logger = logging.getLogger(__name__)
 Delivery = Generator[Callable[[], Any], Any, int]
@@ -179,7 +180,7 @@ class OutsideRunner(SubscriptionRunner):
         failure = batch.fold()
         count = len(rows) if failure is None else rows.index(failure[0])
         try:
-            yield batch.save
+            yield self._saving(batch, rows[:count])
             batch.note_saved()
         except DocumentRefused as exc:
             logger.info("Going event by event subscription=%s error=%s", self.definition.name, exc)
@@ -201,7 +202,7 @@ class OutsideRunner(SubscriptionRunner):
             yield from self._load(batch)
             failure = batch.fold()
             try:
-                yield batch.save
+                yield self._saving(batch, [row])
                 batch.note_saved()
             except DocumentRefused as exc:
                 # The write of all has stored other documents, with this stream's events in them.
@@ -213,6 +214,15 @@ class OutsideRunner(SubscriptionRunner):
                 failure = row, exc
             if failure is not None:
                 self._park(*failure)
+
+    def _saving(self, batch: OutsideBatch, rows: Sequence[StoredRow]) -> Callable[[], Any]:
+        """batch.save(), of which telemetry is told in the thread that it runs in."""
+
+        def save() -> None:
+            with telling_batch(self.definition, rows):
+                batch.save()
+
+        return save
 
     def _not_parked(self, rows: Sequence[StoredRow]) -> list[StoredRow]:
         parked = self._parked_streams()
@@ -245,7 +255,7 @@ class OutsideRunner(SubscriptionRunner):
         yield from self._load(batch)
         failure = batch.fold()
         try:
-            yield batch.save
+            yield self._saving(batch, rows)
         except DocumentRefused as exc:
             if len(rows) == 1:
                 return rows[0], exc

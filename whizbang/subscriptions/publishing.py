@@ -18,6 +18,7 @@ from whizbang.messages.encoding import encode_json
 from whizbang.messages.metadata import WireMetadata
 from whizbang.messages.types import all_types, names_read_as
 from whizbang.messaging.topology import has_peers, make_broker, owned_domains, topology
+from whizbang.messaging.tracing import telling_publication
 from whizbang.models import PublishedTopic
 from whizbang.projections.declaration import BEGINNING
 from whizbang.store.event_store import EventStore
@@ -28,6 +29,7 @@ class TopicSubscription(OutsideDefinition):
     """Publishes the events of one domain in the order of the log."""
 
     kind = "topic"
+    is_told_by_batch = False  # that it publishes them is
     backfill_from = BEGINNING
 
     def __init__(self, store: EventStore, domain: str) -> None:
@@ -86,7 +88,8 @@ class TopicBatch(OutsideBatch):
     def save(self) -> None:
         broker, messages = self._definition.broker, self._messages
         try:
-            published = broker.publish(messages)
+            with telling_publication(broker, messages):
+                published = broker.publish(messages)
         except BrokerUnavailable:
             self._definition.is_declared = False
             raise

@@ -12,6 +12,8 @@ from uuid import UUID
 
 import msgspec
 
+from whizbang.drivers.telemetry import names
+from whizbang.drivers.telemetry.operations import Server
 from whizbang.exceptions import WhizbangError
 from whizbang.messages.metadata import WireMetadata
 
@@ -97,6 +99,7 @@ class Broker(ABC):
     """
 
     is_remote: ClassVar[bool] = True  # does it talk to a server?
+    system: ClassVar[str] = names.OWN_SYSTEM  # what OpenTelemetry calls the product
     own_options: ClassVar[Mapping[str, Any]] = {}  # with their defaults, beside the common ones
 
     def __init__(
@@ -114,6 +117,31 @@ class Broker(ABC):
                 f"Broker {alias!r} has the unknown option {unknown[0]!r}; known are "
                 f"{', '.join(sorted(known))}."
             )
+
+    @property
+    def server(self) -> Server | None:
+        """Where it answers, for telemetry: without credentials; None where it has no one address."""
+        return None
+
+    @property
+    def group(self) -> str:
+        """The group of receivers that this one is of, for telemetry, where the product has such."""
+        return ""
+
+    def destination_of(self, message: BrokerMessage) -> str:
+        """What telemetry calls the place that a message is published to: one of few names."""
+        return f"{self.options['prefix']}.{message.destination}"
+
+    def source_of(self, delivery: Delivery) -> str:
+        """What telemetry calls the place that a message came from; empty where that is not known."""
+        return ""
+
+    def depths(self) -> Mapping[str, int]:
+        """How many messages wait for this service in the broker, by source, as far as that is cheap to know.
+
+        Called between declare() and close(), now and then. Raises `BrokerUnavailable`.
+        """
+        return {}
 
     @abstractmethod
     def declare(self, topology: Topology) -> None:

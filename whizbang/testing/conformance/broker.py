@@ -420,7 +420,20 @@ class BrokerContract:
                 call()
             assert "secret" not in f"{caught.value} {caught.value!r} {unreachable!r}"
             assert caught.value.__suppress_context__
+        assert unreachable.server is not None, "telemetry is told where it would be"
+        assert "secret" not in str(unreachable.server)
         unreachable.close()
+
+    def test_telemetry_is_told_few_names(self, join: Join) -> None:
+        shop = join("shop", peers={"billing": ["orders"]})
+        billing = join("billing", listens_to=["orders"])
+        sent = [command("billing"), *(event("orders", number) for number in (1, 2))]
+        assert len({shop.destination_of(message) for message in sent}) == 2
+        publish(shop, *sent)
+        deliveries = receive(billing, len(sent))
+        assert len({billing.source_of(delivery) for delivery in deliveries}) <= 2
+        assert all(count >= 0 for count in billing.depths().values())
+        assert shop.system
 
     def test_closed_object_connects_anew(self, join: Join) -> None:
         billing = join("billing", listens_to=["orders"])

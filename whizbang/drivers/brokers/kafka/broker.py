@@ -18,6 +18,7 @@ from whizbang.drivers.brokers.kafka.connection import Connection
 from whizbang.drivers.brokers.kafka.publishing import Publisher
 from whizbang.drivers.brokers.kafka.receiving import Receiver
 from whizbang.drivers.brokers.kafka.topics import Topics
+from whizbang.drivers.telemetry.operations import Server
 from whizbang.exceptions import WhizbangError
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class KafkaBroker(Broker):
     cluster, to more than a service is ever down. A new group reads a topic from the oldest record on.
     """
 
+    system: ClassVar[str] = "kafka"
     own_options: ClassVar[Mapping[str, Any]] = {
         "bootstrap_servers": "127.0.0.1:9092",  # several with commas between
         # More properties of librdkafka: security.protocol, sasl.username, sasl.password, ssl.ca.location.
@@ -57,6 +59,25 @@ class KafkaBroker(Broker):
         self._publisher = Publisher(self._connection, self._topics)
         self._topology: Topology | None = None
         self._receiver: Receiver | None = None
+
+    @property
+    def server(self) -> Server | None:
+        """Of a cluster that is told by one address."""
+        first, *others = str(self.options["bootstrap_servers"]).split(",")
+        address, _, port = first.strip().rpartition(":")
+        if others or not address or not port.isdecimal():
+            return None
+        return Server(address.strip("[]"), int(port))
+
+    def destination_of(self, message: BrokerMessage) -> str:
+        return self._topics.of(message)
+
+    @property
+    def group(self) -> str:
+        return "" if self._topology is None else self._topics.group_of(self._topology.service)
+
+    def source_of(self, delivery: Delivery) -> str:
+        return str(delivery.token.place[0])
 
     def declare(self, topology: Topology) -> None:
         if self._topology not in (None, topology):

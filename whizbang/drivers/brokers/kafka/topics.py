@@ -34,6 +34,10 @@ class Topics:
     def of_domain(self, domain: str) -> str:
         return self._name("events", domain)
 
+    def group_of(self, service: str) -> str:
+        """The group of a service's receivers."""
+        return f"{self._options['prefix']}.{service}"
+
     def of(self, message: BrokerMessage) -> str:
         if message.kind is Kind.EVENT:
             return self.of_domain(message.destination)
