@@ -15,6 +15,7 @@ EXAMPLE_BATCH_SIZE     messages or events that a worker takes at a time (default
 EXAMPLE_LEASE_SECONDS  after which a worker that was killed is replaced (default: 30)
 EXAMPLE_DEBUG      "1" for Django's debug pages
 EXAMPLE_HOSTS      host names that are served, with commas (default: this machine only)
+OTEL_EXPORTER_OTLP_ENDPOINT  where traces and metrics go, http://127.0.0.1:4318 say (default: nowhere)
 """
 
 from __future__ import annotations
@@ -103,6 +104,9 @@ INSTALLED_APPS = [
     "projects.example.payments",
     "projects.example.shipping",
 ]
+
+if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+    INSTALLED_APPS.append("projects.example.telemetry.Telemetry")
 
 # Each domain can be a service. It listens to the domains whose events its subscribers and projections want: that
 # is told to the others too, so that they make its queue before it has ever run.
