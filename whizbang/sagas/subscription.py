@@ -15,9 +15,10 @@ from whizbang.sagas.saga import DEAD_LETTER, Saga
 from whizbang.sagas.standing import stream_of
 from whizbang.sagas.steps import StepBatch
 from whizbang.sagas.unmatched import bury_unmatched
-from whizbang.store.event_store import EventStore, stored_names
+from whizbang.store.event_store import EventStore, Recorded, stored_names
 from whizbang.subscriptions.definition import SubscriptionDefinition
 from whizbang.subscriptions.partitioning import BY_KEY, WHOLE, KeyFilter
+from whizbang.subscriptions.tracing import carried_by, telling_event
 
 
 class _Heard(NamedTuple):
@@ -31,6 +32,7 @@ class SagaSubscription(SubscriptionDefinition):
     """Feeds the instances of one saga. What fails parks its instance; the others go on."""
 
     kind = "saga"
+    is_told_by_batch = False  # as of subscribers
     partition_by = BY_KEY
 
     def __init__(self, store: EventStore, saga: type[Saga]) -> None:
@@ -70,9 +72,15 @@ class SagaSubscription(SubscriptionDefinition):
             return []
         batch = StepBatch(self.store, self.saga)
         batch.load(item.key for item in heard)
-        unmatched = [item for item in heard if not batch.react(*item)]
+        unmatched = [item for item in heard if not self._step(batch, item)]
         batch.write()
         return unmatched
+
+    def _step(self, batch: StepBatch, heard: _Heard) -> bool:
+        """Let one instance hear one event; False when there is none and none may start."""
+        key, reactions, event, meta = heard
+        with telling_event(self, Recorded(event, meta)) as traceparent:
+            return batch.react(key, reactions, event, carried_by(meta, traceparent))
 
     def _route(self, event: Event, meta: Metadata) -> Iterator[_Heard]:
         """Which instances an event is for, and by which methods, in the order in which they are declared."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
 from asgiref.sync import async_to_sync
 
 from whizbang.domain.context import Context, current_context
@@ -17,7 +16,7 @@ from whizbang.projections.declaration import LIVE
 from whizbang.routing.registry import Subscriber
 from whizbang.store.event_store import EventStore, Recorded, stored_names
 from whizbang.subscriptions.definition import SubscriptionDefinition
-from whizbang.subscriptions.tracing import telling_event
+from whizbang.subscriptions.tracing import carried_by, telling_event
 
 
 class SubscriberSubscription(SubscriptionDefinition):
@@ -48,10 +47,8 @@ class SubscriberSubscription(SubscriptionDefinition):
 
     def _call(self, recorded: Recorded, unit: UnitOfWork) -> None:
         with telling_event(self, recorded) as traceparent:
-            if traceparent is not None:
-                meta = msgspec.structs.replace(recorded.meta, traceparent=traceparent)
-                recorded = Recorded(recorded.event, meta)
-            call_subscriber(self.subscriber, recorded, unit)
+            heard = Recorded(recorded.event, carried_by(recorded.meta, traceparent))
+            call_subscriber(self.subscriber, heard, unit)
 
 
 def call_subscriber(subscriber: Subscriber, recorded: Recorded, unit: UnitOfWork) -> None:

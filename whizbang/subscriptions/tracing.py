@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
+import msgspec
+
 from whizbang.drivers.stores.base import StoredRow
 from whizbang.drivers.telemetry import names, telemetry
 from whizbang.drivers.telemetry.base import Subject
@@ -39,6 +41,13 @@ def telling_event(
         return NOTHING
     operation = _operation(definition, WHOLE, is_batch=False)
     return telling(operation, map(_subject_of, [recorded.meta]), count=1)
+
+
+def carried_by(meta: Metadata, traceparent: str | None) -> Metadata:
+    """What an event causes comes from the span that handles it; without one, from where the event was made."""
+    if traceparent is None:
+        return meta
+    return msgspec.structs.replace(meta, traceparent=traceparent)
 
 
 def _operation(
