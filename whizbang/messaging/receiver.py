@@ -59,6 +59,11 @@ class Receiver:
             logger.info("Broker answers again")
         return done
 
+    @property
+    def is_hindered(self) -> bool:
+        """Is the broker away, and this the worker that waits for it?"""
+        return self._outage.is_on and self._leases.holds(_LEASE)
+
     def stop(self) -> None:
         """End soon; called from another thread."""
         self._leases.stop()
