@@ -71,6 +71,14 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.communicate(timeout=PATIENCE_SECONDS)
 
 
+def has_ended(process: int) -> bool:
+    """Of one that is not our child, by its id; it may wait for somebody to note its end."""
+    found = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True
+    )
+    return found.stdout.strip()[:1] in ("", "Z")
+
+
 def freeze(process: subprocess.Popen[Any]) -> None:
     """Stop one until thaw(). It does nothing more when this returns: the signal alone is not waited for."""
     process.send_signal(signal.SIGSTOP)
