@@ -13,6 +13,11 @@ EXAMPLE_WORKER     "process" (default: run `manage.py whizbang worker`), or "in_
                    the web process, as the demo has it
 EXAMPLE_BATCH_SIZE     messages or events that a worker takes at a time (default: 500)
 EXAMPLE_LEASE_SECONDS  after which a worker that was killed is replaced (default: 30)
+EXAMPLE_PROCESS    "saga" (default), "choreography" or "none": see process.py. Change it with a new EXAMPLE_VAR only:
+                   orders that are under way in one would not go on in the other
+EXAMPLE_FAILURES   shares of the orders that fail, as in "out_of_stock=0.02,declined=0.03", or "none"; see fates.py
+EXAMPLE_SEED       chooses which ones (default: 1)
+EXAMPLE_UNPAID_SECONDS  how long an order waits for its payment (default: a day)
 EXAMPLE_DEBUG      "1" for Django's debug pages
 EXAMPLE_HOSTS      host names that are served, with commas (default: this machine only)
 OTEL_EXPORTER_OTLP_ENDPOINT  where traces and metrics go, http://127.0.0.1:4318 say (default: nowhere)
@@ -49,6 +54,16 @@ def read_secret_key(path: Path) -> str:
 
 def read_list(name: str) -> list[str]:
     return [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()]
+
+
+def read_shares(name: str, default: dict[str, float]) -> dict[str, float]:
+    """Shares by name, as in "declined=0.03,cancelled=0.02"; "none" for none."""
+    parts = [part.partition("=") for part in read_list(name) if part != "none"]
+    unknown = {part[0] for part in parts} - default.keys()
+    if unknown:
+        raise ImproperlyConfigured(f"{name} knows {', '.join(default)}, not {', '.join(unknown)}.")
+    shares = {part[0]: float(part[2]) for part in parts}
+    return shares if name in os.environ else default
 
 
 def configure_database(product: str, *, name: str) -> dict[str, Any]:
@@ -108,14 +123,30 @@ INSTALLED_APPS = [
 if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
     INSTALLED_APPS.append("projects.example.telemetry.Telemetry")
 
-# Each domain can be a service. It listens to the domains whose events its subscribers and projections want: that
-# is told to the others too, so that they make its queue before it has ever run.
-LISTENS_TO = {
-    "orders": ["inventory", "payments", "shipping"],
-    "inventory": ["orders"],
-    "payments": ["orders", "inventory"],
-    "shipping": ["orders", "payments"],
+EXAMPLE = {
+    "PROCESS": os.environ.get("EXAMPLE_PROCESS", "saga"),
+    "FAILURES": read_shares(
+        "EXAMPLE_FAILURES",
+        {"out_of_stock": 0.02, "declined": 0.03, "unanswered": 0.01, "cancelled": 0.02},
+    ),
+    "SEED": os.environ.get("EXAMPLE_SEED", "1"),
+    "UNPAID_SECONDS": float(os.environ.get("EXAMPLE_UNPAID_SECONDS", "86400")),
 }
+
+# Each domain can be a service. It listens to the domains whose events its sagas, subscribers and projections want:
+# that is told to the others too, so that they make its queue before it has ever run.
+LISTENS_TO: dict[str, list[str]] = {
+    "orders": ["inventory", "payments", "shipping"],
+    "inventory": [],
+    "payments": [],
+    "shipping": [],
+}
+if EXAMPLE["PROCESS"] == "choreography":
+    LISTENS_TO |= {
+        "inventory": ["orders"],
+        "payments": ["orders", "inventory"],
+        "shipping": ["orders"],
+    }
 
 
 def configure_services(service: str) -> dict[str, Any]:
@@ -164,7 +195,13 @@ WHIZBANG = {
     "LEASE_SECONDS": float(os.environ.get("EXAMPLE_LEASE_SECONDS", "30")),
     # What follows from an order is handled many a transaction; PlaceOrder itself is sent inline by
     # the web page and in batches by the import.
-    "MODES": {"inventory": "batched", "payments": "batched", "shipping": "batched"},
+    "MODES": {
+        "inventory": "batched",
+        "payments": "batched",
+        "shipping": "batched",
+        "orders.ConfirmOrder": "batched",
+        "orders.GiveUpOrder": "batched",
+    },
 }
 
 MIDDLEWARE = [

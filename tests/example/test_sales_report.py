@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+from projects.example.process import NONE
+from tests.example.styles import process_of
+
 # As the data's description has them.
 ORDERS_BY_MONTH = {
     "1997-01": 8928,
@@ -70,7 +73,8 @@ def test_report_of_all_real_orders_equals_the_facts(
     """With orders alone: what follows in the other domains has a test of its own."""
     settings.WHIZBANG = {"OWNS": ["orders"]}
 
-    printed = run_import(cdnow_path)
+    with process_of(NONE):
+        printed = run_import(cdnow_path)
 
     assert "69,659 accepted, 0 duplicates, 0 bad" in printed
     found = report(top=1)
