@@ -65,7 +65,7 @@ $(PACKAGE)/.stamp:
 	$(call install,$(PACKAGE),$(PYTHON),wheel)
 
 demo: $(DEMO)/.stamp
-	$(DEMO)/bin/python manage.py demo $(DEMO_ARGS)
+	EXAMPLE_UNPAID_SECONDS=$${EXAMPLE_UNPAID_SECONDS:-30} $(DEMO)/bin/python manage.py demo $(DEMO_ARGS)
 
 demo-services: $(DEMO)/.stamp
 	$(DEMO)/bin/python projects/example/services.py $(DEMO_ARGS)
@@ -104,8 +104,8 @@ test-mariadb: $(TEST)/.stamp
 
 # What tries the database, the wheel and the benchmarks takes minutes and tells nothing of the Python.
 ON_ONE_PYTHON := scenarios benchmarks packaging drivers/stores/test_model.py store/test_bounded_memory.py \
-	drivers/brokers drivers/sinks example/test_sales_report.py example/test_services.py example/test_rebuild.py \
-	operations/test_worker_process.py operations/test_celery.py projections/test_cached_following.py
+	drivers/brokers drivers/sinks example/test_sales_report.py example/test_services.py example/test_killed_saga.py \
+	example/test_rebuild.py operations/test_worker_process.py operations/test_celery.py projections/test_cached_following.py
 # The oldest and the newest Django see these; the one between sees what it may have changed.
 IGNORED_3.12 := $(addprefix --ignore=tests/,subscriptions projections store)
 
