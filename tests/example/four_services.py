@@ -22,13 +22,6 @@ from projects.example.process import CHOREOGRAPHY
 from tests.conftest import demand
 from tests.services import RABBITMQ_URL, REDIS_URL
 
-# What each service has in its log with the choreography: its own events, and those of the domains that it listens to.
-LOGS = {
-    "orders": ["orders", "inventory", "payments", "shipping"],
-    "inventory": ["inventory", "orders"],
-    "payments": ["payments", "orders", "inventory"],
-    "shipping": ["shipping", "orders"],
-}
 TYPES = {
     "orders": "orders.OrderPlaced",
     "inventory": "inventory.InventoryReserved",
