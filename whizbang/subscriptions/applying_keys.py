@@ -88,8 +88,9 @@ class KeyApplier(Applier):
                 continue
             error = error or self._deliver(row, only, attempt)
             if error is not None:
-                park_again(parked, row, error, using=self.using)
+                # Before the parked row: who decides about an instance locks it first too.
                 self.definition.note_parked(parked.key, error_text(error))
+                park_again(parked, row, error, using=self.using)
                 return applied
             applied += 1
         self._rows().filter(pk=parked.pk).delete()
