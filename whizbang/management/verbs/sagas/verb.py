@@ -1,0 +1,23 @@
+"""`saga`: what follows it says what is done."""
+
+from __future__ import annotations
+
+from django.core.management.base import BaseCommand
+
+from whizbang.management.verbs.base import Options, Parsers, Verb
+from whizbang.management.verbs.sagas import looking
+
+_RUN = {"list": looking.run_list, "show": looking.run_show}
+
+
+class SagaVerb(Verb):
+    name = "saga"
+    help = "List sagas, tell their stories, replay them, and decide about what has failed."
+
+    def add_to(self, parsers: Parsers) -> None:
+        whats = parsers.below(parsers.add_parser(self.name, help=self.help), dest="what")
+        for add in (looking.add_list, looking.add_show):
+            add(whats)
+
+    def run(self, command: BaseCommand, options: Options) -> None:
+        _RUN[options["what"]](command, options)
