@@ -21,7 +21,7 @@ from whizbang.subscriptions.partitioning import BY_KEY, WHOLE, KeyFilter
 from whizbang.subscriptions.tracing import carried_by, telling_event
 
 
-class _Heard(NamedTuple):
+class Heard(NamedTuple):
     key: str
     reactions: list[tuple[str, By]]
     event: Event
@@ -44,7 +44,7 @@ class SagaSubscription(SubscriptionDefinition):
         self.type_names = stored_names(self.event_types)
 
     def keys_of(self, row: StoredRow) -> list[Any]:
-        heard = (item for recorded in self.read([row]) for item in self._route(*recorded))
+        heard = (item for recorded in self.read([row]) for item in self.route(*recorded))
         return list(dict.fromkeys(item.key for item in heard))
 
     def deliver(self, rows: Sequence[StoredRow]) -> None:
@@ -60,12 +60,12 @@ class SagaSubscription(SubscriptionDefinition):
         """Deliver events again, outside of their order; False when one has no instance."""
         return not self._react(rows, WHOLE)
 
-    def _react(self, rows: Sequence[StoredRow], keys: KeyFilter) -> list[_Heard]:
+    def _react(self, rows: Sequence[StoredRow], keys: KeyFilter) -> list[Heard]:
         """Let the instances hear what is theirs; gives what has none."""
         heard = [
             item
             for recorded in self.read(rows)
-            for item in self._route(*recorded)
+            for item in self.route(*recorded)
             if keys.takes(item.key, recorded.meta)
         ]
         if not heard:
@@ -76,20 +76,20 @@ class SagaSubscription(SubscriptionDefinition):
         batch.write()
         return unmatched
 
-    def _step(self, batch: StepBatch, heard: _Heard) -> bool:
+    def _step(self, batch: StepBatch, heard: Heard) -> bool:
         """Let one instance hear one event; False when there is none and none may start."""
         key, reactions, event, meta = heard
         with telling_event(self, Recorded(event, meta)) as traceparent:
             return batch.react(key, reactions, event, carried_by(meta, traceparent))
 
-    def _route(self, event: Event, meta: Metadata) -> Iterator[_Heard]:
+    def route(self, event: Event, meta: Metadata) -> Iterator[Heard]:
         """Which instances an event is for, and by which methods, in the order in which they are declared."""
         found: dict[str, list[tuple[str, By]]] = {}
         for name, by in self.saga.reactions.get(type(event), ()):
             for key in keys_in(self.saga, by, event, meta):
                 found.setdefault(key, []).append((name, by))
         for key, reactions in found.items():
-            yield _Heard(key, reactions, event, meta)
+            yield Heard(key, reactions, event, meta)
 
     def note_parked(self, key: str, error: str) -> None:
         rows = SagaInstance.objects.using(self.using).filter(stream=stream_of(self.saga, key))

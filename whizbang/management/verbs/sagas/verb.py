@@ -5,9 +5,13 @@ from __future__ import annotations
 from django.core.management.base import BaseCommand
 
 from whizbang.management.verbs.base import Options, Parsers, Verb
-from whizbang.management.verbs.sagas import looking
+from whizbang.management.verbs.sagas import looking, replaying
 
-_RUN = {"list": looking.run_list, "show": looking.run_show}
+_RUN = {
+    "list": looking.run_list,
+    "show": looking.run_show,
+    "replay": replaying.run_replay,
+}
 
 
 class SagaVerb(Verb):
@@ -16,7 +20,7 @@ class SagaVerb(Verb):
 
     def add_to(self, parsers: Parsers) -> None:
         whats = parsers.below(parsers.add_parser(self.name, help=self.help), dest="what")
-        for add in (looking.add_list, looking.add_show):
+        for add in (looking.add_list, looking.add_show, replaying.add_replay):
             add(whats)
 
     def run(self, command: BaseCommand, options: Options) -> None:
