@@ -5,12 +5,23 @@ from __future__ import annotations
 from django.core.management.base import BaseCommand
 
 from whizbang.management.verbs.base import Options, Parsers, Verb
-from whizbang.management.verbs.sagas import looking, replaying
+from whizbang.management.verbs.sagas import deciding, looking, replaying
 
+_ADD = (
+    looking.add_list,
+    looking.add_show,
+    replaying.add_replay,
+    deciding.add_retry,
+    deciding.add_skip,
+    deciding.add_cancel,
+)
 _RUN = {
     "list": looking.run_list,
     "show": looking.run_show,
     "replay": replaying.run_replay,
+    "retry": deciding.run_retry,
+    "skip": deciding.run_skip,
+    "cancel": deciding.run_cancel,
 }
 
 
@@ -20,7 +31,7 @@ class SagaVerb(Verb):
 
     def add_to(self, parsers: Parsers) -> None:
         whats = parsers.below(parsers.add_parser(self.name, help=self.help), dest="what")
-        for add in (looking.add_list, looking.add_show, replaying.add_replay):
+        for add in _ADD:
             add(whats)
 
     def run(self, command: BaseCommand, options: Options) -> None:
