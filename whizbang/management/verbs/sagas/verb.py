@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.core.management.base import BaseCommand
 
 from whizbang.management.verbs.base import Options, Parsers, Verb
-from whizbang.management.verbs.sagas import deciding, looking, replaying
+from whizbang.management.verbs.sagas import deciding, drawing, looking, replaying
 
 _ADD = (
     looking.add_list,
@@ -14,6 +14,7 @@ _ADD = (
     deciding.add_retry,
     deciding.add_skip,
     deciding.add_cancel,
+    drawing.add_diagram,
 )
 _RUN = {
     "list": looking.run_list,
@@ -22,12 +23,13 @@ _RUN = {
     "retry": deciding.run_retry,
     "skip": deciding.run_skip,
     "cancel": deciding.run_cancel,
+    "diagram": drawing.run_diagram,
 }
 
 
 class SagaVerb(Verb):
     name = "saga"
-    help = "List sagas, tell their stories, replay them, and decide about what has failed."
+    help = "List sagas, tell their stories, replay and draw them, and decide about what has failed."
 
     def add_to(self, parsers: Parsers) -> None:
         whats = parsers.below(parsers.add_parser(self.name, help=self.help), dest="what")
