@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.core.management import CommandError
 
 from tests.sagas.steering import SAGA, begin, note, saga, wait_for_payment
 from tests.trips.messages import TripRequested
@@ -96,6 +97,8 @@ def test_key_whose_first_event_failed_is_listed_apart(monkeypatch: pytest.Monkey
     assert list_unstarted(after=found.id) == []
     assert "It cannot even start." in saga("list", "--unstarted")
     assert "saga list --unstarted" in saga("list")
+    with pytest.raises(CommandError, match="--after trips is no number"):
+        saga("list", "--unstarted", "--after", "trips")
 
 
 def test_instance_with_its_row_is_not_among_the_unstarted() -> None:

@@ -240,6 +240,21 @@ def test_later_steps_begin_where_the_recorded_ones_did(today: Any) -> None:
     assert replay(SAGA, "1").steps == 3  # it ends where it differs
 
 
+def test_long_story_is_replayed_page_by_page_and_tells_a_part(
+    today: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait_for_payment()
+    for text in ("a", "b", "c"):
+        note(text)
+    drain(advance=timedelta(days=2))
+    monkeypatch.setattr("whizbang.operations.sagas.turns._PAGE_EVENTS", 1)
+    assert replay(SAGA, "1").is_same
+    monkeypatch.setattr("whizbang.operations.sagas.replay._MOST_KEPT", 2)
+    today("noted", lambda self, event: None)
+    result = replay(SAGA, "1", is_keeping_going=True)
+    assert (result.steps, result.differing, len(result.found)) == (6, 3, 2)
+
+
 def test_nothing_is_sent_or_kept(today: Any) -> None:
     wait_for_payment()
     before = (InboxMessage.objects.count(), StoredEvent.objects.count(), event_store().head())

@@ -62,7 +62,7 @@ class _Search:
 
     def begin(self, step: Sent) -> None:
         """From this step on, its commands are looked for too, and the reading goes on for longer."""
-        self._position = max(self._position, step.position)
+        self._position = step.position
         self._left = self._most
         self._open.append(step.position)
         self.found |= {id: [] for id in step.ids}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from itertools import islice
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from whizbang.management.verbs.base import Options, Parsers
 from whizbang.management.verbs.sagas import texts
@@ -59,9 +59,10 @@ def run_list(command: BaseCommand, options: Options) -> None:
 
 
 def _list_unstarted(command: BaseCommand, options: Options) -> None:
-    found = list_unstarted(
-        saga=options["type"], after=int(options["after"] or 0), limit=options["limit"]
-    )
+    after = options["after"] or "0"
+    if not after.isdecimal():
+        raise CommandError(f"--after {after} is no number: it stands before each of --unstarted.")
+    found = list_unstarted(saga=options["type"], after=int(after), limit=options["limit"])
     for row in found:
         command.stdout.write(texts.as_json(row) if options["json"] else texts.unstarted_line(row))
     if len(found) == options["limit"] and not options["json"]:
