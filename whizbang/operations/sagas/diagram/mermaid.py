@@ -51,7 +51,7 @@ class _Chart:
             return self._timeout(item.name)
         if item.kind in (COMPLETE, FAIL):
             text = "completed" if item.kind == COMPLETE else f"failed: {item.name}"
-            return self._node("end", text, "((({})))", text)
+            return self._node("stop", text, "({})", text)
         to = f" to {item.service}" if item.service else ""
         return self._node("command", item.name, "[[{}]]", f"{item.name}{to}")
 
