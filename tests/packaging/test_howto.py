@@ -24,6 +24,7 @@ WITHOUT_STEPS = (
     "docs/howto/choosing-a-broker.md",
     "docs/howto/from-monolith-to-services.md",
     "docs/howto/running-workers.md",
+    "docs/howto/saga-or-choreography.md",
 )
 
 
