@@ -30,6 +30,14 @@ def demand(service: str) -> None:
     pytest.skip(SERVICES[service].absence)
 
 
+def demand_packages(*modules: str) -> None:
+    """The same for packages that not everybody installs."""
+    for module in modules:
+        if find_spec(module) is None:
+            absence = f"{module} is not installed: pip install -r requirements/test.txt"
+            pytest.fail(absence, pytrace=False) if must_answer() else pytest.skip(absence)
+
+
 def demand_database() -> None:
     """Demand the server of the chosen database; SQLite has none."""
     if settings.DATABASE_KIND in SERVICES:
@@ -72,10 +80,7 @@ def redis_url() -> str:
 @pytest.fixture(scope="session")
 def elasticsearch_url() -> Iterator[str]:
     """A server of this run's own, unless WHIZBANG_TEST_ELASTICSEARCH names one."""
-    for module in ("elasticsearch", "noida_db"):
-        if find_spec(module) is None:
-            absence = f"{module} is not installed: pip install -r requirements/test.txt"
-            pytest.fail(absence, pytrace=False) if must_answer() else pytest.skip(absence)
+    demand_packages("elasticsearch", "noida_db")
     with elasticsearch_server() as url:
         yield url
 

@@ -19,8 +19,7 @@ from django.conf import settings
 
 from projects.example import services
 from projects.example.orders.cdnow import Purchase, read_lines
-from tests.conftest import demand
-from tests.services import RABBITMQ_URL, REDIS_URL
+from tests.example.brokers import broker_for_test
 
 # What each service has in its log: its own events, and those of the domains that it listens to.
 LOGS = {
@@ -35,7 +34,6 @@ TYPES = {
     "payments": "payments.PaymentCharged",
     "shipping": "shipping.OrderShipped",
 }
-_URLS = {"rabbitmq": RABBITMQ_URL, "redis": REDIS_URL}
 
 
 class FourServices:
@@ -53,8 +51,6 @@ class FourServices:
             "EXAMPLE_LEASE_SECONDS": "3",
             "PGHOST": "127.0.0.1",
         }
-        if broker in _URLS:
-            self.shared["EXAMPLE_BROKER_URL"] = _URLS[broker]
 
     @property
     def prefix(self) -> str:
@@ -127,20 +123,16 @@ class FourServices:
 
     def remove(self) -> None:
         services.drop_databases(self.shared)
-        if self.broker == "rabbitmq":
-            _remove_from_rabbitmq(self.prefix)
-        elif self.broker == "redis":
-            _remove_from_redis(self.prefix)
 
 
 @contextmanager
 def four_services(broker: str, folder: Path) -> Iterator[FourServices]:
     """With tables; everything is removed at the end."""
-    if broker != "database":
-        demand(broker)
     made = _template().copy(broker, folder)
     try:
-        yield made
+        with broker_for_test(broker, made.prefix) as url:
+            made.shared["EXAMPLE_BROKER_URL"] = url
+            yield made
     finally:
         made.remove()
 
@@ -155,30 +147,6 @@ def _template() -> FourServices:
     atexit.register(folder.cleanup)
     atexit.register(services.drop_databases, made.shared)
     return made
-
-
-def _remove_from_rabbitmq(prefix: str) -> None:
-    import pika
-
-    connection = pika.BlockingConnection(pika.URLParameters(RABBITMQ_URL))
-    try:
-        channel = connection.channel()
-        for service in services.SERVICES:
-            channel.queue_delete(f"{prefix}.{service}")
-            channel.queue_delete(f"{prefix}.{service}.events")
-        for name in ("services", "events"):
-            channel.exchange_delete(f"{prefix}.{name}")
-    finally:
-        connection.close()
-
-
-def _remove_from_redis(prefix: str) -> None:
-    import redis
-
-    client = redis.Redis.from_url(REDIS_URL)
-    for key in client.scan_iter(f"{prefix}:*"):
-        client.delete(key)
-    client.close()
 
 
 def check_all_done(found: dict[str, Any], *, service: str, orders: int) -> None:
