@@ -35,7 +35,7 @@ def report() -> dict[str, Any]:
         ),
         "unhandled": InboxMessage.objects.exclude(status="handled").count(),
         "unsent": OutboxMessage.objects.filter(published_at__isnull=True).count(),
-        "dead": [f"{letter.reason}: {letter.error}" for letter in DeadLetter.objects.all()[:5]],
+        "dead": [f"{letter.reason}: {letter.error}" for letter in DeadLetter.objects.all()[:20]],
         "parked": [str(row.error) for row in ParkedStream.objects.all()[:5]],
         "gaps": [row.last_gap for row in ReceivedTopic.objects.filter(gaps__gt=0)],
         **read_models(),
