@@ -13,12 +13,14 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 from django.conf import settings
 
 from projects.example import services
 from projects.example.orders.cdnow import Purchase, read_lines
+from tests.drivers.brokers.proxy import Proxy, proxy_to
 from tests.example.brokers import broker_for_test
 
 # What each service has in its log: its own events, and those of the domains that it listens to.
@@ -104,6 +106,23 @@ class FourServices:
             yield
         finally:
             services.stop_all(workers)
+
+    @contextmanager
+    def behind_proxy(self) -> Iterator[tuple[Proxy, dict[str, str]]]:
+        """What stands before the broker then, and the environment of those who are to go through it."""
+        url = urlsplit(self.shared["EXAMPLE_BROKER_URL"])
+        assert url.hostname is not None and url.port is not None
+        with proxy_to(url.hostname, url.port) as proxy:
+            netloc = url.netloc.replace(f":{url.port}", f":{proxy.port}")
+            yield proxy, {"EXAMPLE_BROKER_URL": urlunsplit(url._replace(netloc=netloc))}
+
+    def place(self, *, first: int = 0, orders: int) -> None:
+        """Commands of shipping to orders, through the outbox; one ordering key, so that they have an order."""
+        self.ask("shipping", "tests.example.order_sender", str(first), str(orders))
+
+    def count(self, service: str, domain: str) -> int:
+        """How many events of a domain are in a service's log."""
+        return int(self.report(service)["events"].get(TYPES[domain], 0))
 
     def report(self, service: str) -> dict[str, Any]:
         """See service_report."""
