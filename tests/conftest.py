@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
+from shutil import which
 from typing import Any
 
 import pytest
@@ -36,6 +37,13 @@ def demand_packages(*modules: str) -> None:
         if find_spec(module) is None:
             absence = f"{module} is not installed: pip install -r requirements/test.txt"
             pytest.fail(absence, pytrace=False) if must_answer() else pytest.skip(absence)
+
+
+def demand_program(name: str) -> None:
+    """The same for a program."""
+    if which(name) is None:
+        absence = f"the program {name} is not installed"
+        pytest.fail(absence, pytrace=False) if must_answer() else pytest.skip(absence)
 
 
 def demand_database() -> None:

@@ -86,6 +86,8 @@ class Topics:
             # All of them: one that is asked for by name may be made by that.
             found = self._client().list_topics(timeout=self._connection.timeout_seconds).topics
         except KafkaException as exc:
+            # What its connections complain of, such as a certificate, it hands over in here only.
+            self._client().poll(0)
             raise self._unavailable(exc) from None
         self._partitions = {
             name: len(topic.partitions) for name, topic in found.items() if topic.error is None
