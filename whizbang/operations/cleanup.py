@@ -20,8 +20,8 @@ _LEAST_ROWS, _MOST_ROWS = 20, 1000
 # What a step shall take of others: a lock on some rows, or the one that SQLite has.
 _STEP_SECONDS, _STEP_SECONDS_OF_ONE_WRITER = 0.005, 0.002
 _PAUSE_SECONDS = 60.0
-# A worker, which has other work, pauses for so many times what its last steps took. So does whoever keeps all other
-# writers out meanwhile: those that come then are to be few.
+# A worker, which has other work, pauses for so many times what its last steps took, and whoever keeps all other
+# writers out for so many times as long as that: those that come then are to be few.
 _REST = 10
 # A time read from SQLite may be written with more digits than the row's own has, and is then behind it.
 _INSTANT = timedelta(milliseconds=1)
@@ -34,7 +34,8 @@ def cleanup() -> dict[str, int]:
     Inbox rows that were handled, expired or discarded and sent outbox rows go after KEEP_HANDLED_DAYS:
     for that long a message id is known, the same message sent later is handled again. What operators
     did, and redrives that have ended, go after KEEP_AUDIT_DAYS. Workers do this by themselves. Between
-    two steps it pauses for as long as the last one took, and on SQLite for ten times that.
+    two steps it pauses for as long as the last one took, and on SQLite for ten times as long as it kept
+    writers out.
     """
     counts: dict[str, int] = {}
     for sweep in sweeps_of(event_store().using):
@@ -56,7 +57,7 @@ class Sweep:
         self.model: type[Model] = old.model
         self._old, self._column, self._done, self._using = old, column, done, using
         self._has_one_writer = not connections[using].features.has_select_for_update
-        self._size = _LEAST_ROWS
+        self._size, self._deleting_seconds = _LEAST_ROWS, 0.0
         self._since: datetime | None = None
         self._kept: list[tuple[Any, datetime]] = []  # of the instant that it has come to
         self.is_at_end = False  # did the last step find nothing more to look at?
@@ -70,7 +71,7 @@ class Sweep:
             if self.is_at_end:
                 return
             yield count, seconds
-            time.sleep(seconds * (_REST if self._has_one_writer else 1))
+            time.sleep(self._deleting_seconds * _REST if self._has_one_writer else seconds)
 
     def step(self) -> int:
         """Delete one bounded step; gives how many rows. Behind the end it begins anew."""
@@ -79,7 +80,8 @@ class Sweep:
         doomed = self._doomed([pk for pk, _ in found])
         if doomed:
             self.model._base_manager.using(self._using).filter(pk__in=doomed).delete()
-        self._adapt(len(found), time.perf_counter() - started)
+        self._deleting_seconds = time.perf_counter() - started
+        self._adapt(len(found), self._deleting_seconds)
         self._pass(found, doomed)
         self.is_at_end = not found
         return len(doomed)
