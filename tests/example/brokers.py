@@ -10,6 +10,8 @@ from projects.example import services
 from tests.conftest import demand, demand_packages
 from tests.services import RABBITMQ_URL, REDIS_URL
 
+_EVENT_PARTITIONS = 3  # of Kafka: a domain has no order there but that of each stream
+
 
 @contextmanager
 def broker_for_test(product: str, prefix: str) -> Iterator[str]:
@@ -40,7 +42,7 @@ def _kafka(prefix: str) -> Iterator[str]:
     try:
         for service in services.SERVICES:  # each is a domain, too
             cluster.make_topic(f"{prefix}.service.{service}")
-            cluster.make_topic(f"{prefix}.events.{service}")
+            cluster.make_topic(f"{prefix}.events.{service}", _EVENT_PARTITIONS)
         yield cluster.address
     finally:
         cluster.close()

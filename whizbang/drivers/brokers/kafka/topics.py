@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from whizbang.drivers.brokers.base import BrokerMessage, Kind, Topology
 from whizbang.drivers.brokers.kafka.connection import Complaints, Connection
+from whizbang.drivers.brokers.kafka.partitioner import partition_of
 from whizbang.exceptions import WhizbangError
 
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ class Topics:
         if message.kind is Kind.EVENT:
             return self.of_domain(message.destination)
         return self.of_service(message.destination)
+
+    def lane_of(self, domain: str, stream: str) -> str:
+        """The number of the partition that a stream's events go to; "" where there is one only."""
+        count = self._partitions.get(self.of_domain(domain), 1)
+        return str(partition_of(stream.encode(), count)) if count > 1 else ""
 
     def meaning_of(self, topic: str) -> tuple[bool, str]:
         """Whether a topic is for events, and the domain or service that it is for."""
