@@ -57,6 +57,9 @@ class Sweep:
         self.model: type[Model] = old.model
         self._old, self._column, self._done, self._using = old, column, done, using
         self._has_one_writer = not connections[using].features.has_select_for_update
+        self._target_seconds = (
+            _STEP_SECONDS_OF_ONE_WRITER if self._has_one_writer else _STEP_SECONDS
+        )
         self._size, self._deleting_seconds = _LEAST_ROWS, 0.0
         self._since: datetime | None = None
         self._kept: list[tuple[Any, datetime]] = []  # of the instant that it has come to
@@ -71,6 +74,7 @@ class Sweep:
             if self.is_at_end:
                 return
             yield count, seconds
+            # It waits for its turn as others do: where that takes long, it leaves them more room.
             time.sleep(self._deleting_seconds * _REST if self._has_one_writer else seconds)
 
     def step(self) -> int:
@@ -108,11 +112,13 @@ class Sweep:
         self._kept = [row for row in kept if row[1] >= since]
 
     def _adapt(self, count: int, seconds: float) -> None:
-        """Let the next step take its time: bigger by half at most, smaller at once."""
-        target = _STEP_SECONDS_OF_ONE_WRITER if self._has_one_writer else _STEP_SECONDS
-        if count < self._size and seconds <= target:
+        """Let the next step take its time: bigger by half at most, smaller by half at most.
+
+        One slow step tells little: most of those have waited for others.
+        """
+        if count < self._size and seconds <= self._target_seconds:
             return
-        fitting = int(self._size * min(target / seconds, 1.5))
+        fitting = int(self._size * min(max(self._target_seconds / seconds, 0.5), 1.5))
         self._size = max(_LEAST_ROWS, min(fitting, _MOST_ROWS))
 
 
