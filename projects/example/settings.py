@@ -6,8 +6,8 @@ EXAMPLE_OWNS       domains that this process owns, with commas (default: all fou
 EXAMPLE_SERVICE    one of the four domains: this process is that service, with a database of its own, and
                    talks to the others by a broker (default: none, a monolith)
 EXAMPLE_DATABASE_PREFIX  of the names of PostgreSQL databases, without PGDATABASE (default: whizbang)
-EXAMPLE_BROKER     between services: "database" (default, an SQLite file that all reach), "redis" or "rabbitmq",
-                   with EXAMPLE_BROKER_URL
+EXAMPLE_BROKER     between services: "database" (default, an SQLite file that all reach), "redis", "rabbitmq" or
+                   "kafka", with EXAMPLE_BROKER_URL, of Kafka host:port
 EXAMPLE_BROKER_PREFIX  of the names of queues in it (default: example)
 EXAMPLE_WORKER     "process" (default: run `manage.py whizbang worker`), or "in_process": a thread of
                    the web process, as the demo has it
@@ -97,6 +97,7 @@ ALLOWED_HOSTS = read_list("EXAMPLE_HOSTS") or ["127.0.0.1", "localhost", "[::1]"
 SERVICE = os.environ.get("EXAMPLE_SERVICE", "")
 BROKER = os.environ.get("EXAMPLE_BROKER", "database")
 DATABASE = os.environ.get("EXAMPLE_DATABASE", "sqlite")
+LEASE_SECONDS = float(os.environ.get("EXAMPLE_LEASE_SECONDS", "30"))
 
 DATABASES = {
     "default": configure_database(DATABASE, name=f"example_{SERVICE}" if SERVICE else "example")
@@ -174,13 +175,17 @@ def configure_broker(product: str) -> dict[str, Any]:
     backends = {
         "redis": "whizbang.drivers.brokers.redis.RedisBroker",
         "rabbitmq": "whizbang.drivers.brokers.rabbitmq.RabbitMQBroker",
+        "kafka": "whizbang.drivers.brokers.kafka.KafkaBroker",
     }
     if product not in backends:
         raise ImproperlyConfigured(
             f"EXAMPLE_BROKER is {product!r}: use 'database', {', '.join(map(repr, backends))}."
         )
     if url := os.environ.get("EXAMPLE_BROKER_URL"):
-        options["url"] = url
+        options["bootstrap_servers" if product == "kafka" else "url"] = url
+    if product == "kafka":
+        # Clusters take no session that is shorter, unless they are told to.
+        options["session_timeout_seconds"] = max(LEASE_SECONDS, 6.0)
     return {"BACKEND": backends[product], "OPTIONS": options}
 
 
@@ -192,7 +197,7 @@ WHIZBANG = {
     **(configure_services(SERVICE) if SERVICE else {}),
     "WORKER": os.environ.get("EXAMPLE_WORKER", "process"),
     "BATCH_SIZE": int(os.environ.get("EXAMPLE_BATCH_SIZE", "500")),
-    "LEASE_SECONDS": float(os.environ.get("EXAMPLE_LEASE_SECONDS", "30")),
+    "LEASE_SECONDS": LEASE_SECONDS,
     # What follows from an order is handled many a transaction; PlaceOrder itself is sent inline by
     # the web page and in batches by the import.
     "MODES": {

@@ -13,14 +13,15 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 from django.conf import settings
 
 from projects.example import services
 from projects.example.process import CHOREOGRAPHY
-from tests.conftest import demand
-from tests.services import RABBITMQ_URL, REDIS_URL
+from tests.drivers.brokers.proxy import Proxy, proxy_to
+from tests.example.brokers import broker_for_test
 
 TYPES = {
     "orders": "orders.OrderPlaced",
@@ -28,7 +29,6 @@ TYPES = {
     "payments": "payments.PaymentCharged",
     "shipping": "shipping.OrderShipped",
 }
-_URLS = {"rabbitmq": RABBITMQ_URL, "redis": REDIS_URL}
 
 
 class FourServices:
@@ -48,8 +48,6 @@ class FourServices:
             "EXAMPLE_FAILURES": "none",
             "PGHOST": "127.0.0.1",
         }
-        if broker in _URLS:
-            self.shared["EXAMPLE_BROKER_URL"] = _URLS[broker]
 
     @property
     def prefix(self) -> str:
@@ -104,6 +102,23 @@ class FourServices:
         finally:
             services.stop_all(workers)
 
+    @contextmanager
+    def behind_proxy(self) -> Iterator[tuple[Proxy, dict[str, str]]]:
+        """What stands before the broker then, and the environment of those who are to go through it."""
+        url = urlsplit(self.shared["EXAMPLE_BROKER_URL"])
+        assert url.hostname is not None and url.port is not None
+        with proxy_to(url.hostname, url.port) as proxy:
+            netloc = url.netloc.replace(f":{url.port}", f":{proxy.port}")
+            yield proxy, {"EXAMPLE_BROKER_URL": urlunsplit(url._replace(netloc=netloc))}
+
+    def place(self, *, first: int = 0, orders: int) -> None:
+        """Commands of shipping to orders, through the outbox; one ordering key, so that they have an order."""
+        self.ask("shipping", "tests.example.order_sender", str(first), str(orders))
+
+    def count(self, service: str, domain: str) -> int:
+        """How many events of a domain are in a service's log."""
+        return int(self.report(service)["events"].get(TYPES[domain], 0))
+
     def report(self, service: str) -> dict[str, Any]:
         """See service_report."""
         return self.ask(service, "tests.example.service_report")
@@ -122,10 +137,6 @@ class FourServices:
 
     def remove(self) -> None:
         services.drop_databases(self.shared)
-        if self.broker == "rabbitmq":
-            _remove_from_rabbitmq(self.prefix)
-        elif self.broker == "redis":
-            _remove_from_redis(self.prefix)
 
 
 @contextmanager
@@ -133,12 +144,12 @@ def four_services(
     broker: str, folder: Path, *, process: str = CHOREOGRAPHY, failures: str = "none"
 ) -> Iterator[FourServices]:
     """With tables; everything is removed at the end."""
-    if broker != "database":
-        demand(broker)
     made = _template(process).copy(broker, folder)
     made.shared["EXAMPLE_FAILURES"] = failures
     try:
-        yield made
+        with broker_for_test(broker, made.prefix) as url:
+            made.shared["EXAMPLE_BROKER_URL"] = url
+            yield made
     finally:
         made.remove()
 
@@ -153,30 +164,6 @@ def _template(process: str) -> FourServices:
     atexit.register(folder.cleanup)
     atexit.register(services.drop_databases, made.shared)
     return made
-
-
-def _remove_from_rabbitmq(prefix: str) -> None:
-    import pika
-
-    connection = pika.BlockingConnection(pika.URLParameters(RABBITMQ_URL))
-    try:
-        channel = connection.channel()
-        for service in services.SERVICES:
-            channel.queue_delete(f"{prefix}.{service}")
-            channel.queue_delete(f"{prefix}.{service}.events")
-        for name in ("services", "events"):
-            channel.exchange_delete(f"{prefix}.{name}")
-    finally:
-        connection.close()
-
-
-def _remove_from_redis(prefix: str) -> None:
-    import redis
-
-    client = redis.Redis.from_url(REDIS_URL)
-    for key in client.scan_iter(f"{prefix}:*"):
-        client.delete(key)
-    client.close()
 
 
 def check_nothing_left(found: dict[str, Any], service: str) -> None:

@@ -42,9 +42,12 @@ def report() -> dict[str, Any]:
         ),
         "unhandled": InboxMessage.objects.exclude(status="handled").exclude(later).count(),
         "unsent": OutboxMessage.objects.filter(published_at__isnull=True).count(),
-        "dead": [f"{letter.reason}: {letter.error}" for letter in DeadLetter.objects.all()[:5]],
+        "dead": [f"{letter.reason}: {letter.error}" for letter in DeadLetter.objects.all()[:20]],
         "parked": [str(row.error) for row in ParkedStream.objects.all()[:5]],
         "gaps": [row.last_gap for row in ReceivedTopic.objects.filter(gaps__gt=0)],
+        "lanes": sorted(ReceivedTopic.objects.values_list("domain", "lane")),
+        "relays": relays(),
+        "misplaced": misplaced(),
         **read_models(),
     }
 
@@ -64,6 +67,29 @@ def order_streams() -> list[str]:
 
     rows = StoredEvent.objects.filter(type="orders.OrderPlaced").order_by("position")
     return list(rows.values_list("stream", flat=True))
+
+
+def misplaced() -> list[str]:
+    """Streams whose versions do not stand in the log as 1, 2, 3 and so on."""
+    from whizbang.models import StoredEvent
+
+    versions: dict[str, list[int]] = {}
+    for stream, version in StoredEvent.objects.order_by("position").values_list(
+        "stream", "version"
+    ):
+        versions.setdefault(stream, []).append(version)
+    return [name for name, found in versions.items() if found != [*range(1, len(found) + 1)]]
+
+
+def relays() -> dict[str, list[str]]:
+    """Who publishes which partition of this service's topics."""
+    from whizbang.models import Lease
+
+    rows = Lease.objects.filter(name__startswith="whizbang.topic.").exclude(owner="")
+    found: dict[str, list[str]] = {}
+    for owner, name in rows.values_list("owner", "name"):
+        found.setdefault(owner, []).append(name)
+    return found
 
 
 def read_models() -> dict[str, Any]:

@@ -44,7 +44,8 @@ class BrokerMessage(msgspec.Struct, frozen=True, kw_only=True):
     stream: str = ""  # of an event, as its version and position in its service's log
     version: int = 0
     position: int = 0
-    previous: int | None = None  # position of the event that was published to this topic before it
+    lane: str = ""  # the part of its topic that an event is in order in; see Broker.lane_of()
+    previous: int | None = None  # position of the event that was published to this lane before it
 
 
 class Malformed(WhizbangError):
@@ -159,6 +160,12 @@ class Broker(ABC):
         no service listens to is confirmed. Of messages behind one that was not confirmed some may be
         confirmed.
         """
+
+    def lane_of(self, domain: str, stream: str) -> str:
+        """Which of several parts of a topic, each in order by itself only, gets the events of a stream; "" where
+        the topic is in order as a whole. Called after declare(), and talks to nobody.
+        """
+        return ""
 
     @abstractmethod
     def receive(self, *, limit: int, timeout_seconds: float) -> list[Delivery]:

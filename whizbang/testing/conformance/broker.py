@@ -258,6 +258,7 @@ class BrokerContract:
         billing, shop = join("billing", listens_to=["orders"]), join("shop")
         sent = [event("orders", 2**53 + n, stream=name) for n, name in enumerate(_ODD_STREAMS)]
         sent += [event("orders", 1, previous=None), event("orders", 2, previous=0)]
+        sent += [event("orders", 3, lane="0-512/7")]
         sent += [event("orders", 3, type="T" * 400), event("orders", 4, type="käse/#.*")]
         sent += [event("orders", 5, payload=b'"' + "ö".encode() * 250_000 + b'"')]
         publish(shop, *sent)

@@ -30,9 +30,8 @@ class KafkaBroker(Broker):
     Commands and replies go to the topic PREFIX.service.SERVICE, keyed by their ordering key, events to
     PREFIX.events.DOMAIN, keyed by their stream. A service's receivers are the group PREFIX.SERVICE.
 
-    With one partition a topic is in order as a whole. With more each stream and each ordering key is,
-    and as many receivers share the work; events of a domain then have no order among each other, and
-    `previous` says nothing about gaps.
+    With one partition a topic is in order as a whole. With more each stream and each ordering key is; events
+    of a domain then have no order among each other, and each partition is a lane in which gaps are noticed.
 
     Kafka deletes by age, read or not: set the retention of topics, and `offsets.retention.minutes` of the
     cluster, to more than a service is ever down. A new group reads a topic from the oldest record on.
@@ -87,6 +86,9 @@ class KafkaBroker(Broker):
 
     def publish(self, messages: Sequence[BrokerMessage]) -> Published:
         return self._publisher.publish(messages)
+
+    def lane_of(self, domain: str, stream: str) -> str:
+        return self._topics.lane_of(domain, stream)
 
     def receive(self, *, limit: int, timeout_seconds: float) -> list[Delivery]:
         if self._receiver is None:
