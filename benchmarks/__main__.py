@@ -10,7 +10,7 @@ from types import ModuleType
 
 from benchmarks.options import Options
 
-NAMES = ("dispatch", "command", "append", "read", "project", "modes", "relay", "cdnow")
+NAMES = ("dispatch", "command", "append", "read", "project", "modes", "relay", "saga", "cdnow")
 GROWING = ("project", "modes")  # those that can be told how much there is to do
 
 

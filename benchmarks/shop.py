@@ -34,6 +34,7 @@ def set_up(database: Database, *, is_whole_flow: bool) -> Iterator[None]:
     """
     with tempfile.TemporaryDirectory(prefix="whizbang-benchmark-shop-") as folder:
         os.environ.update(_environment(database, folder))
+        os.environ["EXAMPLE_PROCESS"] = "choreography" if is_whole_flow else "none"
         if not is_whole_flow:
             os.environ["EXAMPLE_OWNS"] = "orders"
         django.setup()
@@ -48,6 +49,7 @@ def _environment(database: Database, folder: str) -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "projects.example.settings",
         "EXAMPLE_SECRET_KEY": "for benchmarks only",
         "EXAMPLE_VAR": folder,
+        "EXAMPLE_FAILURES": "none",
     }
     if database.vendor == "sqlite":
         return {**common, "EXAMPLE_DATABASE": "sqlite"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import django
@@ -11,10 +12,10 @@ from django.core.management import call_command
 from benchmarks.databases import Database
 
 
-def set_up(database: Database, **whizbang: Any) -> None:
+def set_up(database: Database, apps: Sequence[str] = ("benchmarks.app",), **whizbang: Any) -> None:
     """Configure Django for this process and make the tables. Once a process: use a child.
 
-    `whizbang` are settings of the library.
+    `apps` are the benchmarks' own, `whizbang` settings of the library.
     """
     settings.configure(
         DATABASES={"default": database.settings},
@@ -23,7 +24,7 @@ def set_up(database: Database, **whizbang: Any) -> None:
             "django.contrib.contenttypes",
             "django.contrib.auth",
             "whizbang",
-            "benchmarks.app",
+            *apps,
         ],
         SECRET_KEY="for benchmarks only",
         USE_TZ=True,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
+from shutil import which
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Model
 
+from tests.collected import Collected, collecting
 from tests.elasticsearch_server import elasticsearch_server
 from tests.services import REDIS_URL, SERVICES, must_answer
 
@@ -28,6 +30,21 @@ def demand(service: str) -> None:
     if must_answer():
         pytest.fail(SERVICES[service].absence, pytrace=False)
     pytest.skip(SERVICES[service].absence)
+
+
+def demand_packages(*modules: str) -> None:
+    """The same for packages that not everybody installs."""
+    for module in modules:
+        if find_spec(module) is None:
+            absence = f"{module} is not installed: pip install -r requirements/test.txt"
+            pytest.fail(absence, pytrace=False) if must_answer() else pytest.skip(absence)
+
+
+def demand_program(name: str) -> None:
+    """The same for a program."""
+    if which(name) is None:
+        absence = f"the program {name} is not installed"
+        pytest.fail(absence, pytrace=False) if must_answer() else pytest.skip(absence)
 
 
 def demand_database() -> None:
@@ -72,12 +89,16 @@ def redis_url() -> str:
 @pytest.fixture(scope="session")
 def elasticsearch_url() -> Iterator[str]:
     """A server of this run's own, unless WHIZBANG_TEST_ELASTICSEARCH names one."""
-    for module in ("elasticsearch", "noida_db"):
-        if find_spec(module) is None:
-            absence = f"{module} is not installed: pip install -r requirements/test.txt"
-            pytest.fail(absence, pytrace=False) if must_answer() else pytest.skip(absence)
+    demand_packages("elasticsearch", "noida_db")
     with elasticsearch_server() as url:
         yield url
+
+
+@pytest.fixture
+def collected() -> Iterator[Collected]:
+    """What an OpenTelemetry SDK collects during the test."""
+    with collecting() as found:
+        yield found
 
 
 @pytest.fixture

@@ -31,8 +31,19 @@ def running(environment: dict[str, str], *arguments: str) -> Iterator[subprocess
     ) as process:
         try:
             yield process
+        except BaseException:
+            process.kill()
+            print(f"-- What {' '.join(arguments)} had to say:\n{_rest_of(process)}")
+            raise
         finally:
             process.kill()
+
+
+def _rest_of(process: subprocess.Popen[str]) -> str:
+    try:
+        return process.communicate(timeout=PATIENCE_SECONDS)[0][-20_000:]
+    except ValueError:
+        return "(its output was read before)"
 
 
 def running_worker(
@@ -58,6 +69,14 @@ def wait_for_end(process: subprocess.Popen[str]) -> str:
 def kill(process: subprocess.Popen[str]) -> None:
     process.kill()
     process.communicate(timeout=PATIENCE_SECONDS)
+
+
+def has_ended(process: int) -> bool:
+    """Of one that is not our child, by its id; it may wait for somebody to note its end."""
+    found = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True
+    )
+    return found.stdout.strip()[:1] in ("", "Z")
 
 
 def freeze(process: subprocess.Popen[Any]) -> None:

@@ -23,8 +23,9 @@ class WhizbangConfig(AppConfig):
         from whizbang.routing.registry import discover
 
         discover()
-        post_migrate.connect(_protect_history, dispatch_uid="whizbang.protection")
-        post_migrate.connect(_make_subscription_rows, dispatch_uid="whizbang.subscriptions")
+        # For one app, or it would run once for each: the signal comes after all of them are migrated.
+        post_migrate.connect(_protect_history, self, dispatch_uid="whizbang.protection")
+        post_migrate.connect(_make_subscription_rows, self, dispatch_uid="whizbang.subscriptions")
         in_process.connect()
         caches.connect()
 

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from celery import shared_task
 
-from whizbang.operations.worker import Worker
+from whizbang.operations.tick import Tick
+from whizbang.operations.worker_parts import ALL
 
 
 @shared_task(name="whizbang.work", ignore_result=True)
-def work(store: str = "default", max_seconds: float = 4.0) -> dict[str, int]:
-    """Work for some seconds. Overlap is harmless: leases and claims live in the database."""
-    return dict(Worker(store=store).run(until_idle=False, max_seconds=max_seconds))
+def work(
+    store: str = "default",
+    max_seconds: float | None = 4.0,
+    only: Collection[str] = tuple(sorted(ALL)),
+    until_idle: bool = False,
+    slot: int = 1,
+) -> dict[str, int]:
+    """Work for some seconds, or until nothing is left; nothing while another task of the same parts and slot works.
+
+    A task that is delivered twice, or lost with its process, costs time only: what is done and what
+    is not stands in the database.
+    """
+    counts = Tick(store=store, only=only, slot=slot).run(
+        until_idle=until_idle, max_seconds=max_seconds
+    )
+    return dict(counts or {})

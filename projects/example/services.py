@@ -24,6 +24,7 @@ SERVICES = ("orders", "inventory", "payments", "shipping")
 _PORTS = {"rabbitmq": 5672, "redis": 6379}
 _LOOK_SECONDS = 1.0
 _STOP_SECONDS = 30.0
+_UNPAID_SECONDS = "30"  # soon enough to be seen, and late enough for orders that are on their way
 _COUNT = """
 from whizbang.models import StoredEvent
 from django.db.models import Count
@@ -169,6 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "EXAMPLE_DATABASE": options.database,
         "EXAMPLE_VAR": str(options.var),
         "EXAMPLE_BROKER_PREFIX": f"example-{_installation(options.var)}",
+        "EXAMPLE_UNPAID_SECONDS": os.environ.get("EXAMPLE_UNPAID_SECONDS", _UNPAID_SECONDS),
     }
     print(f"Four services on {options.database}, messages by {shared['EXAMPLE_BROKER']}.")
     create_databases(shared)
@@ -178,7 +180,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "orders", shared, "import_cdnow", "--skip-checks", "--limit", str(options.limit)
         )
         print(imported.strip())
-        _show_flow(shared, orders=options.limit)
+        _show_flow(shared)
+        print("What became of the orders")
+        print(manage("orders", shared, "outcomes", "--skip-checks"), end="")
     print("All services have stopped.")
 
 
@@ -191,15 +195,18 @@ def _installation(folder: Path) -> str:
     return file.read_text()
 
 
-def _show_flow(shared: Mapping[str, str], *, orders: int) -> None:
-    """Until the orders that were placed are shipped, and the first service knows it."""
+def _show_flow(shared: Mapping[str, str]) -> None:
+    """Until the orders that were placed are shipped or cancelled, and the first service knows it."""
     seen: dict[str, int] = {}
-    while seen.get("shipping.OrderShipped", 0) < seen.get("orders.OrderPlaced", 1):
+    while _count_ended(seen) < seen.get("orders.OrderPlaced", 1):
         seen = count_events("orders", shared)
-        print(
-            "  ".join(f"{name.partition('.')[2]} {count:,}" for name, count in sorted(seen.items()))
-        )
+        told = {name: n for name, n in sorted(seen.items()) if not name.startswith("whizbang.")}
+        print("  ".join(f"{name.partition('.')[2]} {count:,}" for name, count in told.items()))
         time.sleep(_LOOK_SECONDS)
+
+
+def _count_ended(seen: Mapping[str, int]) -> int:
+    return seen.get("shipping.OrderShipped", 0) + seen.get("orders.OrderCancelled", 0)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Every benchmark runs and tells what it should; how fast it was is nobody's business here."""
+"""Every benchmark runs and tells what it should; how fast it was is nobody's business here.
+
+Those that start many processes run with `make soak`.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
 
     assert done.returncode == 2
     assert (
-        "no benchmark 'dispach'; choose one of: dispatch, command, append, read, project, modes, relay, cdnow"
+        "no benchmark 'dispach'; choose one of: dispatch, command, append, read, project, modes, relay, saga, cdnow"
         in done.stderr
     )
 
@@ -104,6 +107,7 @@ def test_command_reports_all_forms_and_sends_no_more_statements_than_the_raw_one
         assert ours <= raw
 
 
+@pytest.mark.soak
 def test_append_reports_every_form_beside_the_bare_one_and_a_goal_for_each_pair() -> None:
     report = run_smoke("append")
 
@@ -116,6 +120,7 @@ def test_append_reports_every_form_beside_the_bare_one_and_a_goal_for_each_pair(
         assert f"store.append over {other}, {vendor}, 1 writer" in goals
 
 
+@pytest.mark.soak
 def test_append_runs_several_writers_batches_the_import_and_a_follower() -> None:
     report = run_smoke("append")
     if "postgresql" not in available_databases():
@@ -127,6 +132,7 @@ def test_append_runs_several_writers_batches_the_import_and_a_follower() -> None
     assert len(names_in(report, "append, postgresql, at half the rate")) == 2
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("name", ["append", "read"])
 def test_the_store_is_measured_beside_its_peer_or_the_report_says_what_is_missing(
     name: str,
@@ -139,6 +145,7 @@ def test_the_store_is_measured_beside_its_peer_or_the_report_says_what_is_missin
     assert "eventsourcing" in measured or any("eventsourcing" in n for n in report["notes"])
 
 
+@pytest.mark.soak
 def test_read_reports_the_log_and_loads_of_every_size() -> None:
     report = run_smoke("read")
 
@@ -149,6 +156,7 @@ def test_read_reports_the_log_and_loads_of_every_size() -> None:
             assert "store.load" in names_in(report, f"an aggregate of {events} events, {vendor}")
 
 
+@pytest.mark.soak
 def test_project_rebuilds_as_the_loop_does_and_follows() -> None:
     """It compares the rows of both ways itself."""
     if "postgresql" not in available_databases():
@@ -165,6 +173,7 @@ def test_project_rebuilds_as_the_loop_does_and_follows() -> None:
     assert names_in(report, grown) == ["100 events", "300 events"]
 
 
+@pytest.mark.soak
 def test_modes_reports_all_modes_and_cleans_up_beside_a_writer() -> None:
     report = run_smoke("modes")
 
@@ -183,6 +192,7 @@ def test_lengths_of_logs_are_refused_where_nothing_grows() -> None:
     assert "--events is for project" in done.stderr
 
 
+@pytest.mark.soak
 def test_cdnow_reports_rate_and_memory_of_every_run() -> None:
     try:
         find_file()
@@ -202,6 +212,7 @@ def test_cdnow_reports_rate_and_memory_of_every_run() -> None:
         assert values.keys() >= {"seconds", "peak_mib_at_quarter", "peak_mib_at_end"}
 
 
+@pytest.mark.soak
 def test_relay_reports_the_way_from_outbox_to_handled() -> None:
     report = run_smoke("relay")
 
@@ -216,3 +227,22 @@ def test_relay_reports_the_way_from_outbox_to_handled() -> None:
         "queue to handled, one worker",
     ]
     assert len(report["goals"]) == 5
+
+
+@pytest.mark.soak
+def test_saga_reports_every_way_to_complete_and_what_waiting_costs() -> None:
+    report = run_smoke("saga")
+
+    assert_has_shape_of_report(report, "saga")
+    if report["notes"]:
+        assert not must_answer(), report["notes"]
+        return
+    for workers in ("1 worker", "2 workers"):
+        names = names_in(report, f"20 processes of four steps, {workers}")
+        assert names == [
+            "whizbang, one service",
+            "whizbang, two services over RabbitMQ",
+            "Celery tasks and ORM rows over RabbitMQ",
+        ]
+    waiting = names_in(report, "timeouts that are due beside open instances")
+    assert waiting == ["10 open", "30 open"]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,18 @@ from django.core.management import call_command
 
 from projects.example.orders.cdnow import find_file
 from projects.example.orders.models import TrackedOrder
+from projects.example.process import CHOREOGRAPHY, SAGA
+from tests.example.styles import process_of
 from tests.services import must_answer
 
 HEADER = " customer_id  date number_of_cds  dollar_value"
+
+
+@pytest.fixture(params=[SAGA, CHOREOGRAPHY])
+def process(request: pytest.FixtureRequest, db: None) -> Iterator[str]:
+    """Each of the two ways in which the example can be wired, in turn."""
+    with process_of(request.param):
+        yield request.param
 
 
 @pytest.fixture

@@ -13,35 +13,28 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 from django.conf import settings
 
 from projects.example import services
-from projects.example.orders.cdnow import Purchase, read_lines
-from tests.conftest import demand
-from tests.services import RABBITMQ_URL, REDIS_URL
+from projects.example.process import CHOREOGRAPHY
+from tests.drivers.brokers.proxy import Proxy, proxy_to
+from tests.example.brokers import broker_for_test
 
-# What each service has in its log: its own events, and those of the domains that it listens to.
-LOGS = {
-    "orders": ["orders", "inventory", "payments", "shipping"],
-    "inventory": ["inventory", "orders"],
-    "payments": ["payments", "orders", "inventory"],
-    "shipping": ["shipping", "orders", "payments"],
-}
 TYPES = {
     "orders": "orders.OrderPlaced",
     "inventory": "inventory.InventoryReserved",
     "payments": "payments.PaymentCharged",
     "shipping": "shipping.OrderShipped",
 }
-_URLS = {"rabbitmq": RABBITMQ_URL, "redis": REDIS_URL}
 
 
 class FourServices:
     """Starts workers, sends real orders, and asks what has become of them."""
 
-    def __init__(self, broker: str, folder: Path) -> None:
+    def __init__(self, broker: str, folder: Path, process: str) -> None:
         run = f"services-{uuid4().hex[:8]}"
         self.broker = broker
         self.shared = {
@@ -51,10 +44,10 @@ class FourServices:
             "EXAMPLE_DATABASE_PREFIX": run.replace("-", "_"),
             "EXAMPLE_VAR": str(folder),
             "EXAMPLE_LEASE_SECONDS": "3",
+            "EXAMPLE_PROCESS": process,
+            "EXAMPLE_FAILURES": "none",
             "PGHOST": "127.0.0.1",
         }
-        if broker in _URLS:
-            self.shared["EXAMPLE_BROKER_URL"] = _URLS[broker]
 
     @property
     def prefix(self) -> str:
@@ -76,7 +69,7 @@ class FourServices:
 
     def copy(self, broker: str, folder: Path) -> FourServices:
         """The same with databases and queues of its own."""
-        made = FourServices(broker, folder)
+        made = FourServices(broker, folder, self.shared["EXAMPLE_PROCESS"])
         for file in Path(self.shared["EXAMPLE_VAR"]).glob("*.sqlite3*"):
             shutil.copy(file, folder)
         services.create_databases(made.shared, templates=self.shared)
@@ -109,6 +102,23 @@ class FourServices:
         finally:
             services.stop_all(workers)
 
+    @contextmanager
+    def behind_proxy(self) -> Iterator[tuple[Proxy, dict[str, str]]]:
+        """What stands before the broker then, and the environment of those who are to go through it."""
+        url = urlsplit(self.shared["EXAMPLE_BROKER_URL"])
+        assert url.hostname is not None and url.port is not None
+        with proxy_to(url.hostname, url.port) as proxy:
+            netloc = url.netloc.replace(f":{url.port}", f":{proxy.port}")
+            yield proxy, {"EXAMPLE_BROKER_URL": urlunsplit(url._replace(netloc=netloc))}
+
+    def place(self, *, first: int = 0, orders: int) -> None:
+        """Commands of shipping to orders, through the outbox; one ordering key, so that they have an order."""
+        self.ask("shipping", "tests.example.order_sender", str(first), str(orders))
+
+    def count(self, service: str, domain: str) -> int:
+        """How many events of a domain are in a service's log."""
+        return int(self.report(service)["events"].get(TYPES[domain], 0))
+
     def report(self, service: str) -> dict[str, Any]:
         """See service_report."""
         return self.ask(service, "tests.example.service_report")
@@ -127,29 +137,28 @@ class FourServices:
 
     def remove(self) -> None:
         services.drop_databases(self.shared)
-        if self.broker == "rabbitmq":
-            _remove_from_rabbitmq(self.prefix)
-        elif self.broker == "redis":
-            _remove_from_redis(self.prefix)
 
 
 @contextmanager
-def four_services(broker: str, folder: Path) -> Iterator[FourServices]:
+def four_services(
+    broker: str, folder: Path, *, process: str = CHOREOGRAPHY, failures: str = "none"
+) -> Iterator[FourServices]:
     """With tables; everything is removed at the end."""
-    if broker != "database":
-        demand(broker)
-    made = _template().copy(broker, folder)
+    made = _template(process).copy(broker, folder)
+    made.shared["EXAMPLE_FAILURES"] = failures
     try:
-        yield made
+        with broker_for_test(broker, made.prefix) as url:
+            made.shared["EXAMPLE_BROKER_URL"] = url
+            yield made
     finally:
         made.remove()
 
 
 @cache
-def _template() -> FourServices:
-    """Migrated once a process, and copied for each test."""
+def _template(process: str) -> FourServices:
+    """Migrated once a run of Python, and copied for each test."""
     folder = tempfile.TemporaryDirectory(prefix="whizbang-services-")
-    made = FourServices("database", Path(folder.name))
+    made = FourServices("database", Path(folder.name), process)
     services.create_databases(made.shared)
     made.migrate()
     atexit.register(folder.cleanup)
@@ -157,54 +166,7 @@ def _template() -> FourServices:
     return made
 
 
-def _remove_from_rabbitmq(prefix: str) -> None:
-    import pika
-
-    connection = pika.BlockingConnection(pika.URLParameters(RABBITMQ_URL))
-    try:
-        channel = connection.channel()
-        for service in services.SERVICES:
-            channel.queue_delete(f"{prefix}.{service}")
-            channel.queue_delete(f"{prefix}.{service}.events")
-        for name in ("services", "events"):
-            channel.exchange_delete(f"{prefix}.{name}")
-    finally:
-        connection.close()
-
-
-def _remove_from_redis(prefix: str) -> None:
-    import redis
-
-    client = redis.Redis.from_url(REDIS_URL)
-    for key in client.scan_iter(f"{prefix}:*"):
-        client.delete(key)
-    client.close()
-
-
-def check_all_done(found: dict[str, Any], *, service: str, orders: int) -> None:
-    """A service has every event once, and nothing is left over anywhere."""
-    expected = {TYPES[domain]: orders for domain in LOGS[service]}
-    assert found["events"] == expected, service
-    assert found["places"] == sum(expected.values()), "an event is there twice"
-    check_nothing_left(found, service)
-
-
 def check_nothing_left(found: dict[str, Any], service: str) -> None:
     assert (found["dead"], found["parked"], found["gaps"]) == ([], [], []), service
     assert (found["unhandled"], found["unsent"]) == (0, 0), service
-
-
-def totals_of_file(path: Path, *, orders: int) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """Value, sales by day and by customer of the first lines, from the file alone."""
-    lines = [line for line in read_lines(path, limit=orders) if isinstance(line, Purchase)]
-    assert len(lines) == orders
-    days: dict[str, list[Any]] = {}
-    customers: dict[str, list[Any]] = {}
-    for line in lines:
-        for rows, key in ((days, str(line.day)), (customers, line.customer_id)):
-            row = rows.setdefault(key, [0, 0, 0])
-            row[:] = row[0] + 1, row[1] + line.cds, row[2] + line.value
-    for rows in (days, customers):
-        for row in rows.values():
-            row[2] = str(row[2])
-    return str(sum(line.value for line in lines)), days, customers
+    assert found["sent_twice"] == [], service

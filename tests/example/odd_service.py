@@ -1,6 +1,6 @@
 """A worker of one of the example's services that kills itself at one step: `python -m tests.example.odd_service STEP`.
 
-STEP is one of STEPS, reached for the second time. `no dedup` instead leaves out what keeps doubles out.
+STEP is one of STEPS, reached for the second time.
 """
 
 from __future__ import annotations

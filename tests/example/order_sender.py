@@ -1,4 +1,7 @@
-"""Another service that sends commands to orders: `python -m tests.example.order_sender FIRST COUNT [wait]`."""
+"""Another service that sends commands to orders: `python -m tests.example.order_sender FIRST COUNT [wait] [long]`.
+
+`wait`: for the answers. `long`: orders of a hundred lines.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ from typing import Any
 import django
 
 
-def main(first: int, count: int, *, is_waiting: bool) -> dict[str, Any]:
+def main(first: int, count: int, *, is_waiting: bool, lines: int) -> dict[str, Any]:
     import whizbang
     from projects.example.orders.messages import Line, PlaceOrder
 
-    line = Line(sku="CD", quantity=1, amount=Decimal("9.99"))
+    ordered = [Line(sku="CD", quantity=1, amount=Decimal("9.99"))] * lines
     receipts = [
         whizbang.publish(
-            PlaceOrder(order_id=f"sent-{number}", customer_id="remote", lines=[line]),
+            PlaceOrder(order_id=f"sent-{number}", customer_id="remote", lines=ordered),
             ordering_key="one",
         )
         for number in range(first, first + count)
@@ -29,5 +32,6 @@ def main(first: int, count: int, *, is_waiting: bool) -> dict[str, Any]:
 
 if __name__ == "__main__":
     django.setup()
-    given = [int(argument) for argument in sys.argv[1:3]]
-    print(json.dumps(main(*given, is_waiting="wait" in sys.argv)))
+    first, count = (int(argument) for argument in sys.argv[1:3])
+    lines = 100 if "long" in sys.argv else 1
+    print(json.dumps(main(first, count, is_waiting="wait" in sys.argv, lines=lines)))

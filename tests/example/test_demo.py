@@ -33,6 +33,7 @@ def test_demo_imports_real_orders_and_ships_them() -> None:
 
     assert "Imported 250 of 250 orders" in out.getvalue()
     assert "250 orders of 59 customers" in out.getvalue()
+    assert "What became of the orders\n       250  Shipped\n" in out.getvalue()
     assert Counter(statuses().values()) == {"shipped": 250}
     assert User.objects.get(username="demo").is_superuser
 

@@ -8,6 +8,7 @@ import pytest
 
 from projects.example.inventory.aggregates import Reservation
 from projects.example.inventory.messages import (
+    InventoryRefused,
     InventoryReleased,
     InventoryReserved,
     ReleaseInventory,
@@ -16,8 +17,11 @@ from projects.example.inventory.messages import (
 from projects.example.orders.aggregates import Order, OrderAlreadyPlaced, OrderNotPlaced
 from projects.example.orders.messages import (
     CancelOrder,
+    ConfirmOrder,
+    GiveUpOrder,
     Line,
     OrderCancelled,
+    OrderConfirmed,
     OrderPlaced,
     PlaceOrder,
 )
@@ -25,16 +29,12 @@ from projects.example.payments.aggregates import Payment
 from projects.example.payments.messages import (
     ChargePayment,
     PaymentCharged,
+    PaymentDeclined,
     PaymentRefunded,
     RefundPayment,
 )
 from projects.example.shipping.aggregates import Shipment
-from projects.example.shipping.messages import (
-    OrderShipped,
-    ShipmentStopped,
-    ShipOrder,
-    StopShipment,
-)
+from projects.example.shipping.messages import OrderShipped, ShipOrder
 from whizbang import Command, Event
 from whizbang.testing import Scenario
 
@@ -66,7 +66,9 @@ CHARGE = ChargePayment(order_id="17", amount=Decimal("30.49"), currency="USD")
 CHARGED = PaymentCharged(order_id="17", amount=Decimal("30.49"), currency="USD")
 REFUND = RefundPayment(order_id="17")
 SHIP, SHIPPED = ShipOrder(order_id="17"), OrderShipped(order_id="17")
-STOP, STOPPED = StopShipment(order_id="17"), ShipmentStopped(order_id="17")
+CONFIRM, CONFIRMED = ConfirmOrder(order_id="17"), OrderConfirmed(order_id="17")
+REFUSED, DECLINED = InventoryRefused(order_id="17"), PaymentDeclined(order_id="17")
+GIVE_UP = GiveUpOrder(order_id="17", reason="changed my mind")
 
 
 def test_order_adds_up_its_lines() -> None:
@@ -91,6 +93,29 @@ def test_order_is_cancelled_once() -> None:
     Scenario(Order, "17").given(PLACED, CANCELLED).when(cancel).raises(OrderNotPlaced)
 
 
+@pytest.mark.parametrize(
+    ("given", "command", "expected"),
+    [
+        ([], CONFIRM, [CONFIRMED]),
+        ([CONFIRMED], CONFIRM, []),
+        ([CANCELLED], CONFIRM, []),
+        ([], GIVE_UP, [CANCELLED]),
+        ([CANCELLED], GIVE_UP, []),
+        ([CONFIRMED], GIVE_UP, []),
+    ],
+)
+def test_order_is_confirmed_or_given_up(
+    given: list[Event], command: Command[None], expected: list[Event]
+) -> None:
+    Scenario(Order, "17").given(PLACED, *given).when(command).then(*expected)
+
+
+def test_confirmed_order_is_not_cancelled() -> None:
+    cancel = CancelOrder(order_id="17")
+
+    Scenario(Order, "17").given(PLACED, CONFIRMED).when(cancel).raises(OrderNotPlaced)
+
+
 def test_order_of_the_first_schema_was_in_dollars() -> None:
     old = {"order_id": "17", "customer_id": "c-1", "lines": [], "quantity": 3, "total": "30.49"}
 
@@ -107,6 +132,8 @@ def test_order_of_the_first_schema_was_in_dollars() -> None:
         ([], RELEASE, [InventoryReleased(order_id="17", quantity=0)]),
         ([InventoryReleased(order_id="17", quantity=0)], RESERVE, []),
         ([InventoryReleased(order_id="17", quantity=0)], RELEASE, []),
+        ([REFUSED], RESERVE, []),
+        ([REFUSED], RELEASE, []),
     ],
 )
 def test_reservation(given: list[Event], command: Command[None], expected: list[Event]) -> None:
@@ -122,6 +149,8 @@ def test_reservation(given: list[Event], command: Command[None], expected: list[
         ([], REFUND, [PaymentRefunded(order_id="17", amount=Decimal(0))]),
         ([PaymentRefunded(order_id="17", amount=Decimal(0))], CHARGE, []),
         ([PaymentRefunded(order_id="17", amount=Decimal(0))], REFUND, []),
+        ([DECLINED], CHARGE, []),
+        ([DECLINED], REFUND, []),
     ],
 )
 def test_payment(given: list[Event], command: Command[None], expected: list[Event]) -> None:
@@ -133,9 +162,6 @@ def test_payment(given: list[Event], command: Command[None], expected: list[Even
     [
         ([], SHIP, [SHIPPED]),
         ([SHIPPED], SHIP, []),
-        ([], STOP, [STOPPED]),
-        ([SHIPPED], STOP, []),
-        ([STOPPED], SHIP, []),
     ],
 )
 def test_shipment(given: list[Event], command: Command[None], expected: list[Event]) -> None:

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+from projects.example.process import NONE
+from tests.example.styles import process_of
+
 # As the data's description has them.
 ORDERS_BY_MONTH = {
     "1997-01": 8928,
@@ -61,7 +64,8 @@ def test_report_for_people_shows_totals_months_and_customers(
     assert {"1997-01 1", "1997-02 1", "00002 1 1,500 $1,077.00", "00001 1 1 $11.77"} <= set(lines)
 
 
-@pytest.mark.requires_sqlite  # 70,000 commands take minutes elsewhere; a soak test imports them there
+@pytest.mark.soak
+@pytest.mark.requires_sqlite  # 70,000 commands take minutes elsewhere; another soak test imports them there
 @pytest.mark.django_db(transaction=True)
 def test_report_of_all_real_orders_equals_the_facts(
     cdnow_path: Path, run_import: Callable[..., str], settings: Any
@@ -69,7 +73,8 @@ def test_report_of_all_real_orders_equals_the_facts(
     """With orders alone: what follows in the other domains has a test of its own."""
     settings.WHIZBANG = {"OWNS": ["orders"]}
 
-    printed = run_import(cdnow_path)
+    with process_of(NONE):
+        printed = run_import(cdnow_path)
 
     assert "69,659 accepted, 0 duplicates, 0 bad" in printed
     found = report(top=1)

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 from django.db import connection
+from django.db.models import F
 from pytest_django import Settings
 
 import whizbang
@@ -24,12 +25,15 @@ from whizbang.models import (
     DeadLetter,
     InboxMessage,
     OutboxMessage,
+    Partition,
     QueuedMessage,
     ReceivedTopic,
     StoredEvent,
 )
 from whizbang.operations.dead_letters import discard_dead_letter, retry_dead_letter
 from whizbang.operations.letter_edits import edit_dead_letter
+from whizbang.operations.partitions import merge_partitions, split_partition
+from whizbang.store.slices import slice_of
 
 pytestmark = pytest.mark.django_db
 Drain = Callable[..., Any]
@@ -290,6 +294,32 @@ class TestEvents:
         assert (topic.gaps, topic.position) == (1, 30)
         assert topic.last_gap.startswith("after 10, before 30")
 
+    def test_lane_waits_for_its_own_events_only(
+        self, there: InProcessBroker, heard: list[str], drain: Drain
+    ) -> None:
+        first, second, third = (
+            event(n, position=10 * n, previous=10 * (n - 1), lane="0-512") for n in range(1, 4)
+        )
+        other = event(1, position=25, previous=0, lane="512-1024", stream="elsewhere.Thing-2")
+        there.publish([first, third, other])
+        drain()
+        assert (texts_of(), texts_of("elsewhere.Thing-2")) == ([(1, "v1")], [(1, "v1")])
+        there.publish([second])
+        drain()
+        assert texts_of() == [(n, f"v{n}") for n in range(1, 4)]
+        topics = ReceivedTopic.objects.order_by("lane").values_list("lane", "position", "gaps")
+        assert list(topics) == [("0-512", 30, 0), ("512-1024", 25, 0)]
+
+    def test_what_was_refused_between_two_is_not_waited_for(
+        self, there: InProcessBroker, heard: list[str], drain: Drain
+    ) -> None:
+        """They were sent again without it, and the first copies named it."""
+        sent = [event(1, position=10, previous=0), event(3, position=30, previous=20)]
+        there.publish([*sent, event(3, position=30, previous=10)])
+        drain()
+        assert texts_of() == [(1, "v1"), (3, "v3")]
+        assert ReceivedTopic.objects.get().gaps == 0
+
     def test_types_that_nothing_here_knows_are_left_out(
         self, there: InProcessBroker, heard: list[str], drain: Drain
     ) -> None:
@@ -322,6 +352,67 @@ class TestEvents:
         ]
         assert [m.previous for m in found] == [0, positions[0]]
         assert msgspec.json.decode(found[1].payload) == {"order_id": "1", "text": "b"}
+
+
+class TestTopicInPartitions:
+    TOPIC = "whizbang.topic.shop"
+
+    @pytest.fixture
+    def sent(self, there: InProcessBroker, drain: Drain) -> Callable[[], list[BrokerMessage]]:
+        """What has been published since it was called last."""
+
+        def sent() -> list[BrokerMessage]:
+            drain()
+            deliveries = there.receive(limit=99, timeout_seconds=0)
+            there.acknowledge(deliveries)
+            return [d.message for d in deliveries if d.message]
+
+        return sent
+
+    def note_in_each_half(self) -> None:
+        store = whizbang.event_store()
+        names = [f"shop.Order-{number}" for number in range(20)]
+        halves = {slice_of(name) // 512: name for name in names}
+        for half in (0, 1):
+            store.append(halves[half], [OrderNoted(order_id="1", text="a")])
+
+    def test_each_partition_is_a_lane_of_its_own(
+        self, sent: Callable[[], list[BrokerMessage]]
+    ) -> None:
+        self.note_in_each_half()
+        whole = sent()
+        split_partition(self.TOPIC)
+        self.note_in_each_half()
+        self.note_in_each_half()
+        found = sent()
+        merge_partitions(self.TOPIC)
+        self.note_in_each_half()
+        after = sent()
+        assert {(m.lane, m.previous) for m in whole} == {("", 0), ("", whole[0].position)}
+        for lane in ("0-512", "512-1024"):
+            first, second = (m for m in found if m.lane == lane)
+            assert (first.previous, second.previous) == (0, first.position)
+        assert [m.lane for m in after] == ["", ""]
+        assert after[0].previous == whole[1].position
+
+    def test_partitions_apart_become_one_where_the_one_behind_stands(
+        self, sent: Callable[[], list[BrokerMessage]]
+    ) -> None:
+        self.note_in_each_half()
+        sent()
+        split_partition(self.TOPIC)
+        self.note_in_each_half()
+        behind = {row.first_slice: row.position for row in rows_of(self.TOPIC)}
+        found = sent()
+        Partition.objects.filter(subscription=self.TOPIC, first_slice=512).update(
+            position=behind[512], epoch=F("epoch") + 1
+        )
+        merge_partitions(self.TOPIC)
+        assert {m.message_id for m in sent()} == {m.message_id for m in found}
+
+
+def rows_of(subscription: str) -> list[Partition]:
+    return list(Partition.objects.filter(subscription=subscription))
 
 
 class TestWhatCannotBeStored:

@@ -8,15 +8,12 @@ from typing import Any
 
 import pytest
 from django.db.models.functions import Now
-from opentelemetry import metrics
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import Gauge
 
 import whizbang
+from tests.collected import collecting
 from tests.shop.messages import OrderNoted
-from whizbang.drivers.telemetry.opentelemetry import OpenTelemetry
 from whizbang.models import DeadLetter, Lease, Subscription
-from whizbang.operations import metrics as operation
 from whizbang.operations.metrics import MetricsPart
 from whizbang.operations.worker import Worker
 
@@ -26,16 +23,11 @@ Collect = Callable[[], dict[str, dict[str, float]]]
 
 
 @pytest.fixture
-def collect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collect]:
+def collect() -> Iterator[Collect]:
     """What is collected now: values by gauge and by what they are of."""
-    reader = InMemoryMetricReader()
-    provider = MeterProvider(metric_readers=[reader])
-    monkeypatch.setattr(metrics, "get_meter_provider", lambda: provider)
-    monkeypatch.setattr(metrics, "get_meter", provider.get_meter)
-    monkeypatch.setattr(operation, "telemetry", OpenTelemetry())
 
     def collect_now() -> dict[str, dict[str, float]]:
-        data: Any = reader.get_metrics_data()
+        data: Any = collected.reader.get_metrics_data()
         if data is None:
             return {}
         return {
@@ -46,10 +38,11 @@ def collect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collect]:
             for resource in data.resource_metrics
             for scope in resource.scope_metrics
             for metric in scope.metrics
+            if isinstance(metric.data, Gauge)
         }
 
-    yield collect_now
-    provider.shutdown()
+    with collecting(spans=False) as collected:
+        yield collect_now
 
 
 def make_part(owner: str = "one") -> MetricsPart:
@@ -98,9 +91,6 @@ def test_worker_measures(collect: Collect) -> None:
     worker.close()
 
 
-def test_nobody_measures_where_nobody_collects(
-    monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
-) -> None:
-    monkeypatch.setattr(operation, "telemetry", OpenTelemetry())
+def test_nobody_measures_where_nobody_collects(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
         make_part().run_once()

@@ -124,8 +124,11 @@ def test_document_is_the_same_in_every_process(tmp_path: Path) -> None:
     (document,) = written
     assert list(json.loads(document)["messages"]) == [
         "orders.CancelOrder",
+        "orders.ConfirmOrder",
         "orders.GetOrder",
+        "orders.GiveUpOrder",
         "orders.OrderCancelled",
+        "orders.OrderConfirmed",
         "orders.OrderPlaced",
         "orders.PlaceOrder",
     ]

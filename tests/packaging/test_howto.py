@@ -16,6 +16,7 @@ PAGES = (
     "docs/howto/repairing-a-projection.md",
     "docs/howto/checking-contracts.md",
     "docs/howto/dead-letters.md",
+    "docs/howto/when-a-saga-fails.md",
 )
 
 # They need servers, or explain; the example's services are followed by a test of their own.
@@ -23,6 +24,7 @@ WITHOUT_STEPS = (
     "docs/howto/choosing-a-broker.md",
     "docs/howto/from-monolith-to-services.md",
     "docs/howto/running-workers.md",
+    "docs/howto/saga-or-choreography.md",
 )
 
 

@@ -14,6 +14,7 @@ from django.core import checks
 from django.test import override_settings
 
 import whizbang
+from tests.collected import Collected, ids_of, linked_to
 from tests.projections.documents import SINK, declare, fold, held, note
 from tests.shop.messages import EveryKind, OrderNoted, OrderOpened
 from whizbang import ExternalProjection, on
@@ -77,6 +78,19 @@ def test_documents_follow_the_log(drain: Drain, documents: Documents) -> None:
         Partition.objects.get(subscription=name_of(documents)).position
         == whizbang.event_store().head()
     )
+
+
+@pytest.mark.parametrize("sink_settings", ["memory"], indirect=True)
+def test_writing_is_told_to_telemetry_with_the_events_that_are_written(
+    drain: Drain, documents: Documents, collected: Collected
+) -> None:
+    note("1", "a")
+    note("2", "b")
+    drain()
+    process = collected.named(f"process {name_of(documents)}")
+    appends = {ids_of(span) for span in collected.spans if span.name.startswith("append")}
+    assert linked_to(process) == appends
+    assert len(appends) == 2
 
 
 def test_removed_document_is_gone_and_may_come_back(drain: Drain, documents: Documents) -> None:

@@ -118,6 +118,13 @@ def test_row_can_be_made_from_the_stream(drain: Drain) -> None:
     assert decoded(after.state)["notes"] == ["a"]
 
 
+def test_ended_instance_was_closed_by_its_last_event(drain: Drain) -> None:
+    whizbang.send(RequestTrip(trip_id="1"))
+    drain()
+    *_, last = event_store().read_stream("trips.TripBooking-1")
+    assert instance().closed_at == last.meta.recorded_at
+
+
 def test_event_without_an_instance_is_ignored(drain: Drain) -> None:
     note("a", "7")
     drain()

@@ -4,6 +4,7 @@ import time
 
 import whizbang
 from tests.shop.aggregates import Order
+from tests.shop.gate import wait_at_gate
 from tests.shop.messages import (
     CloseEverything,
     CloseOrder,
@@ -13,6 +14,8 @@ from tests.shop.messages import (
     OrderGone,
     OrderNoted,
     OrderOpened,
+    PassGate,
+    PassGateOutside,
     ShipOrder,
     TakeLong,
     TakeLongOutside,
@@ -72,6 +75,16 @@ def take_long(command: TakeLong, context: Context) -> None:
 def take_long_outside(command: TakeLongOutside, context: Context) -> None:
     Heard.objects.create(text="started")
     time.sleep(command.seconds)
+
+
+@handles(PassGate)
+def pass_gate(command: PassGate, context: Context) -> None:
+    wait_at_gate(command.name)
+
+
+@handles(PassGateOutside, atomic=False)
+def pass_gate_outside(command: PassGateOutside, context: Context) -> None:
+    wait_at_gate(command.name)
 
 
 @handles(CloseEverything)

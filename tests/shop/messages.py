@@ -55,6 +55,18 @@ class TakeLongOutside(Command[None]):
     seconds: float
 
 
+class PassGate(Command[None]):
+    """Its handler waits, inside its transaction, until the test opens the gate; see tests/shop/gate.py."""
+
+    name: str
+
+
+class PassGateOutside(Command[None]):
+    """The same without a transaction."""
+
+    name: str
+
+
 class CloseOrder(Command[str]):
     order_id: str
 

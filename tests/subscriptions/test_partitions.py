@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 import whizbang
+from tests.collected import Collected
 from tests.words.fold import (
     SPEAKERS,
     WORDS,
@@ -71,6 +72,18 @@ def run_in_turn(*workers: Engine) -> None:
     while quiet < 3:
         done = sum(worker.run_once() for worker in workers)
         quiet = 0 if done else quiet + 1
+
+
+def test_partition_tells_telemetry_which_one_it_is(drain: Drain, collected: Collected) -> None:
+    set_partition_count(WORDS, 2)
+    say("anna", *MANY)
+    drain()
+    spans = [span for span in collected.spans if span.name == f"process {WORDS}"]
+    found = [
+        span.attributes["messaging.destination.partition.id"] for span in spans if span.attributes
+    ]
+    assert sorted(map(str, found)) == ["0-512", "512-1024"]
+    assert all(span.links for span in spans)
 
 
 def runners(worker: Engine, name: str = WORDS) -> list[SubscriptionRunner]:

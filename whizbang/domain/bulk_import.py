@@ -12,8 +12,10 @@ from django.db import transaction
 from whizbang.domain.event_rows import Checked, EventRows
 from whizbang.domain.races import try_again
 from whizbang.domain.reacting import react_to
+from whizbang.domain.tracing import telling_append
 from whizbang.domain.unit_of_work import is_watched
 from whizbang.drivers.stores.base import ImportTarget, NewRow, StoredRow
+from whizbang.drivers.telemetry import telemetry
 from whizbang.messaging.nudge import nudge_after_commit
 from whizbang.store.event_store import EventStore, ImportedEvent
 from whizbang.store.slices import checked_slice_of
@@ -92,6 +94,15 @@ def _chunks(
 
 
 def _store(store: EventStore, chunk: _Chunk, rows: EventRows) -> None:
+    if not telemetry.is_enabled():
+        return _store_silently(store, chunk, rows)
+    streams = (target.stream for target in chunk.targets)
+    with telling_append(store, streams, count=len(chunk.targets)) as traceparent:
+        rows.traceparent = traceparent or rows.traceparent
+        return _store_silently(store, chunk, rows)
+
+
+def _store_silently(store: EventStore, chunk: _Chunk, rows: EventRows) -> None:
     with transaction.atomic(using=store.using, savepoint=False):
         nudge_after_commit(store.using)
         if not is_watched(chunk.types):

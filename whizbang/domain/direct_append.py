@@ -12,8 +12,10 @@ from django.db import transaction
 from whizbang.domain.context import current_context
 from whizbang.domain.event_rows import EventRows
 from whizbang.domain.races import try_again
+from whizbang.domain.tracing import telling_append
 from whizbang.domain.unit_of_work import UnitOfWork, is_watched
 from whizbang.drivers.stores.base import RowsOfStream
+from whizbang.drivers.telemetry import telemetry
 from whizbang.messages.envelope import envelope
 from whizbang.messages.metadata import Metadata
 from whizbang.messaging.nudge import nudge_after_commit
@@ -33,19 +35,31 @@ def append_directly(
         append = partial(_append_with_reactions, store, appends, occurred_at, user)
         versions = try_again(append, using=store.using, attempts=_MOST_ATTEMPTS)
     else:
-        # One statement is all or nothing already: BEGIN and COMMIT would be two more round trips.
-        make = EventRows(store, parent=_cause(), occurred_at=occurred_at, user=user).make_all
-        versions = store.driver.append_only(
-            [
-                RowsOfStream(stream, expected, make(stream, events))
-                for stream, events, expected in appends
-            ]
-        )
+        rows = EventRows(store, parent=_cause(), occurred_at=occurred_at, user=user)
+        append_rows = _append_told if telemetry.is_enabled() else _append
+        versions = append_rows(store, appends, rows)
         nudge_after_commit(store.using)
     if 0 in versions:  # of streams that got no events
         found = zip(appends, versions, strict=True)
         return [version or store.driver.stream_version(item.stream) for item, version in found]
     return versions
+
+
+def _append_told(store: EventStore, appends: Sequence[StreamAppend], rows: EventRows) -> list[int]:
+    count = sum(len(item.events) for item in appends)
+    with telling_append(store, (item.stream for item in appends), count=count) as traceparent:
+        rows.traceparent = traceparent or rows.traceparent
+        return _append(store, appends, rows)
+
+
+def _append(store: EventStore, appends: Sequence[StreamAppend], rows: EventRows) -> list[int]:
+    """One statement is all or nothing already: BEGIN and COMMIT would be two more round trips."""
+    return store.driver.append_only(
+        [
+            RowsOfStream(stream, expected, rows.make_all(stream, events))
+            for stream, events, expected in appends
+        ]
+    )
 
 
 def _append_with_reactions(

@@ -48,6 +48,7 @@ class EventRows:
         self._encode = store.serializer.encode
         self._is_json = store.driver.supports_json
         self._parent = parent
+        self.traceparent = None if parent is None else parent.traceparent
         self._occurred_at = None if occurred_at is None else check_instant(occurred_at)
         self._user = text_of_user(user, parent)
         self._service, self._region = values.SERVICE, values.REGION
@@ -90,6 +91,7 @@ class EventRows:
                 user=self._user if user is None else text_of_user(user, None),
                 service=self._service,
                 region=self._region,
+                traceparent=self.traceparent,
             )
             if self._parent is None
             else self._caused(id, user, event)
@@ -114,7 +116,7 @@ class EventRows:
             user=self._user if user is None else text_of_user(user, parent),
             service=self._service,
             region=self._region,
-            traceparent=parent.traceparent,
+            traceparent=self.traceparent,
             hops=check_hops(parent, type(event)),
         )
 

@@ -10,7 +10,9 @@ import msgspec
 
 from whizbang.domain.aggregate import Aggregate
 from whizbang.domain.ownership import check_owned
+from whizbang.domain.tracing import carry, subject_of_envelope, telling_append
 from whizbang.drivers.stores.base import ANY, Expected, NewRow, Placed, RowsOfStream
+from whizbang.drivers.telemetry import telemetry
 from whizbang.exceptions import WhizbangError
 from whizbang.messages.base import Command, Event
 from whizbang.messages.envelope import Envelope
@@ -232,6 +234,20 @@ class UnitOfWork:
     def flush(self) -> list[PlacedEvent]:
         """Append what is pending and give it back with its places, in order of positions."""
         pending, self.pending = self.pending, []
+        return self._append_told(pending) if telemetry.is_enabled() else self._append(pending)
+
+    def _append_told(self, pending: Sequence[PendingEvent]) -> list[PlacedEvent]:
+        envelopes = [entry.envelope for entry in pending]
+        with telling_append(
+            self.store,
+            (entry.stream for entry in pending),
+            count=len(pending),
+            subjects=map(subject_of_envelope, envelopes),
+        ) as traceparent:
+            carry(traceparent, envelopes)
+            return self._append(pending)
+
+    def _append(self, pending: Sequence[PendingEvent]) -> list[PlacedEvent]:
         groups: dict[str, list[PendingEvent]] = {}
         for entry in pending:
             groups.setdefault(entry.stream, []).append(entry)

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from whizbang.conf import settings
+from whizbang.domain.tracing import carry, telling_creation
 from whizbang.drivers.rows import rows_of
+from whizbang.drivers.telemetry import telemetry
 from whizbang.messages.envelope import Envelope
 from whizbang.messages.hashing import hash_of
 from whizbang.messaging.nudge import nudge_after_commit
@@ -30,6 +32,14 @@ def store_messages(
     """
     if not envelopes:
         return
+    if not telemetry.is_enabled():
+        return _store(envelopes, using, mode, token)
+    with telling_creation(envelopes) as traceparent:
+        carry(traceparent, envelopes)
+        return _store(envelopes, using, mode, token)
+
+
+def _store(envelopes: Sequence[Envelope], using: str, mode: str | None, token: UUID | None) -> None:
     inbox: list[NewInboxRow] = []
     outbox: list[OutboxMessage] = []
     for envelope in envelopes:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from django.db import DatabaseError, transaction
 
 from whizbang.conf import settings
 from whizbang.drivers.brokers.base import BrokerUnavailable, Delivery
+from whizbang.drivers.telemetry.operations import Moment
 from whizbang.exceptions import ConcurrencyError
 from whizbang.messages.text import error_text
+from whizbang.messaging.depths import DepthGauge
 from whizbang.messaging.receiving import store_deliveries
 from whizbang.messaging.topic_order import TopicOrder
 from whizbang.messaging.topology import make_broker, topology
+from whizbang.messaging.tracing import telling_reception, telling_settlement
 from whizbang.store.event_store import EventStore
 from whizbang.subscriptions.leases import LeaseHolder
 from whizbang.subscriptions.outage import Outage
@@ -31,6 +35,7 @@ class Receiver:
         self._broker = make_broker(using=store.using)
         self._order = TopicOrder(using=store.using)
         self._outage = Outage()
+        self._depths = DepthGauge()
         self._is_declared = False
         self._open: list[Delivery] = []  # received and not acknowledged, in order
         self._stored: set[int] = set()  # those of them that are stored, by identity
@@ -54,6 +59,11 @@ class Receiver:
             logger.info("Broker answers again")
         return done
 
+    @property
+    def is_hindered(self) -> bool:
+        """Is the broker away, and this the worker that waits for it?"""
+        return self._outage.is_on and self._leases.holds(_LEASE)
+
     def stop(self) -> None:
         """End soon; called from another thread."""
         self._leases.stop()
@@ -71,10 +81,17 @@ class Receiver:
             self._broker.declare(topology())
             self._is_declared = True
         limit = settings.BATCH_SIZE
+        self._depths.tell(self._broker)  # before there is anything in hand that it could lose
         fresh: list[Delivery] = []
+        started = Moment.now()
         if len(self._open) < limit * _MOST_UNACKNOWLEDGED:
             fresh = self._broker.receive(limit=limit, timeout_seconds=timeout_seconds)
         self._open += fresh
+        with telling_reception(self._broker, fresh, started):
+            return self._keep(fresh)
+
+    def _keep(self, fresh: Sequence[Delivery]) -> int:
+        """Store what may be stored now, of these and of what was held back before; gives how many."""
         ready = self._order.admit(fresh)
         if ready:
             self._store(ready)
@@ -96,7 +113,8 @@ class Receiver:
             count += 1
         done, self._open = self._open[:count], self._open[count:]
         if done:
-            self._broker.acknowledge(done)
+            with telling_settlement(self._broker, done):
+                self._broker.acknowledge(done)
             self._stored.difference_update(map(id, done))
 
     def _note_trouble(self, error: BrokerUnavailable) -> None:
@@ -107,6 +125,7 @@ class Receiver:
     def _give_back(self) -> None:
         """What was not acknowledged comes again, to whoever receives next."""
         self._is_declared = False
+        self._depths.forget()
         self._open, self._stored = [], set()
         self._order.forget()
         try:

@@ -18,6 +18,7 @@ from whizbang.messages.metadata import WireMetadata
 from whizbang.messages.text import error_text
 from whizbang.messaging.replies import note_refused
 from whizbang.messaging.topology import make_broker, topology
+from whizbang.messaging.tracing import telling_publication
 from whizbang.models import DeadLetter, OutboxMessage
 from whizbang.store.event_store import EventStore
 from whizbang.subscriptions.leases import LeaseHolder
@@ -59,6 +60,11 @@ class Relay:
             logger.info("Broker answers again")
         return self._mark(rows, published)
 
+    @property
+    def is_hindered(self) -> bool:
+        """Is the broker away, and this the worker that waits for it?"""
+        return self._outage.is_on and self._leases.holds(_LEASE)
+
     def stop(self) -> None:
         """End soon; called from another thread."""
         self._leases.stop()
@@ -71,7 +77,8 @@ class Relay:
         if not self._is_declared:
             self._broker.declare(topology())
             self._is_declared = True
-        return self._broker.publish(messages)
+        with telling_publication(self._broker, messages):
+            return self._broker.publish(messages)
 
     def _note_trouble(self, count: int, error: BrokerUnavailable) -> None:
         """A broker that is down slows the relay and nobody else: its rows stay for the next turn."""

@@ -30,6 +30,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Reply).decode
+_decode_metadata = msgspec.json.Decoder(WireMetadata).decode
 NOT_KEPT = b"\0"
 
 
@@ -67,6 +68,7 @@ def _outbox_row(row: InboxMessage, status: str, result: bytes | None, error: str
         causation_id=row.message_id,
         service=values.SERVICE,
         region=values.REGION,
+        traceparent=_decode_metadata(bytes(row.metadata)).traceparent if row.metadata else None,
     )
     return OutboxMessage(
         kind=Kind.REPLY.value,

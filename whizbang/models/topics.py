@@ -7,9 +7,10 @@ from django.utils.translation import gettext_lazy as _
 
 
 class PublishedTopic(models.Model):
-    """The last event of a domain that the broker has confirmed: the next one names it as its predecessor."""
+    """The last event of a domain's lane that the broker has confirmed: the next one names it as its predecessor."""
 
-    domain = models.CharField(max_length=100, primary_key=True)
+    domain = models.CharField(max_length=100)
+    lane = models.CharField(max_length=100, blank=True, default="")
     position = models.BigIntegerField(default=0)
 
     class Meta:
@@ -17,6 +18,9 @@ class PublishedTopic(models.Model):
         verbose_name = _("published topic")
         verbose_name_plural = _("published topics")
         default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(fields=["domain", "lane"], name="whizbang_published_topic_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.domain} published up to {self.position}"
@@ -27,6 +31,7 @@ class ReceivedTopic(models.Model):
 
     service = models.CharField(max_length=100)  # that publishes them
     domain = models.CharField(max_length=100)
+    lane = models.CharField(max_length=100, blank=True, default="")
     position = models.BigIntegerField(default=0)  # in that service's log
     received_at = models.DateTimeField(auto_now=True)
     gaps = models.IntegerField(
@@ -41,7 +46,7 @@ class ReceivedTopic(models.Model):
         default_permissions = ("view",)
         constraints = [
             models.UniqueConstraint(
-                fields=["service", "domain"], name="whizbang_received_topic_once"
+                fields=["service", "domain", "lane"], name="whizbang_received_topic_once"
             )
         ]
 

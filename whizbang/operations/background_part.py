@@ -12,6 +12,7 @@ from django.db import connections
 from whizbang.conf import settings
 from whizbang.drivers.sessions import limit_idle_transactions
 from whizbang.messaging import nudge
+from whizbang.operations.liveness.pulse import Pulse, State
 
 logger = logging.getLogger(__name__)
 _REST_SECONDS = 1.0  # after trouble
@@ -20,6 +21,10 @@ _OF_BUSY_POLL = 0.25  # a look costs little, and a message makes several hops, w
 
 class Part(Protocol):
     """What a worker runs in turns."""
+
+    @property
+    def is_hindered(self) -> bool:
+        """Is something away that it needs, which it waits for without an error?"""
 
     def run_once(self) -> int: ...
 
@@ -31,8 +36,12 @@ class Part(Protocol):
 class BackgroundPart:
     """Runs a part until it is stopped; with connections of its own. After trouble the part is made anew."""
 
-    def __init__(self, name: str, make: Callable[[], Part], *, using: str) -> None:
+    def __init__(
+        self, name: str, make: Callable[[], Part], *, using: str, is_bounded: bool = True
+    ) -> None:
+        """`is_bounded`: its turns are short, so that one which is not is stuck."""
         self.name, self._using = name, using
+        self._pulse = Pulse(is_bounded=is_bounded)
         self.count = 0  # of what it has done
         self._make = make
         self._part: Part | None = None
@@ -53,11 +62,17 @@ class BackgroundPart:
         self._thread.join()
         nudge.wakers.remove(self._is_woken.set)
 
+    def state(self, *, stuck_seconds: float) -> State:
+        if self._thread.ident is not None and not self._thread.is_alive():
+            return State.ENDED
+        return self._pulse.state(stuck_seconds=stuck_seconds)
+
     def _run(self) -> None:
         pause = first = settings.BUSY_POLL_SECONDS * _OF_BUSY_POLL
         try:
             while not self._is_stopping.is_set():
-                done = self._turn()
+                with self._pulse.turn():
+                    done = self._turn()
                 self.count += done
                 pause = first if done else self._rest(pause)
         finally:
@@ -75,8 +90,12 @@ class BackgroundPart:
                 # Below the lease, so that a frozen worker's locks are gone when it is taken over.
                 limit_idle_transactions(self._using, seconds=settings.LEASE_SECONDS * 0.8)
                 self._part = self._make()
-            return self._part.run_once()
+            done = self._part.run_once()
+            if self._part.is_hindered:
+                self._pulse.fail()
+            return done
         except Exception:
+            self._pulse.fail()
             logger.exception("Trouble, will try again part=%s", self.name)
             self._close()
             connections.close_all()

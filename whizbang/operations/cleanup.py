@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, Model, OuterRef
+from django.db import connections
+from django.db.models import Exists, Model, OuterRef, Q
 from django.db.models.functions import Now
 
 from whizbang.conf import settings
@@ -23,11 +24,14 @@ from whizbang.store.event_store import EventStore, event_store
 from whizbang.subscriptions.leases import LeaseHolder
 
 _LEAST_ROWS, _MOST_ROWS = 20, 1000
-# What a step shall take: writers of SQLite wait for it, and of MariaDB's locks.
-_STEP_SECONDS = 0.005
+# What a step shall take of others: a lock on some rows, or the one that SQLite has.
+_STEP_SECONDS, _STEP_SECONDS_OF_ONE_WRITER = 0.005, 0.002
 _PAUSE_SECONDS = 60.0
-# A worker, which has other work, pauses for so many times what its last steps took.
+# A worker, which has other work, pauses for so many times what its last steps took, and whoever keeps all other
+# writers out for so many times as long as that: those that come then are to be few.
 _REST = 10
+# A time read from SQLite may be written with more digits than the row's own has, and is then behind it.
+_INSTANT = timedelta(milliseconds=1)
 _LEASE = "whizbang.cleanup"
 
 
@@ -36,8 +40,9 @@ def cleanup() -> dict[str, int]:
 
     Inbox rows that were handled, expired or discarded and sent outbox rows go after KEEP_HANDLED_DAYS:
     for that long a message id is known, the same message sent later is handled again. What operators
-    did, and redrives that have ended, go after KEEP_AUDIT_DAYS, rows of ended sagas after KEEP_SAGAS_DAYS. Workers do this by themselves. Between
-    two steps it pauses for as long as the last one took.
+    did, and redrives that have ended, go after KEEP_AUDIT_DAYS, rows of ended sagas after KEEP_SAGAS_DAYS.
+    Workers do this by themselves. Between two steps it pauses for as long as the last one took, and on
+    SQLite for ten times as long as it kept writers out.
     """
     counts: dict[str, int] = {}
     for sweep in sweeps_of(event_store().using):
@@ -50,46 +55,77 @@ class Sweep:
     """Deletes the old rows of one table from the oldest on, as many at a time as the database does quickly.
 
     It goes on where the last step ended: what was deleted stands in PostgreSQL's index until it is
-    vacuumed, and each step would walk over all of it again.
+    vacuumed, and each step would walk over all of it again. A step looks at so many rows and no more: to
+    find the few to delete behind millions that stay, or that another step is to delete, takes seconds.
     """
 
-    def __init__(self, rows: Any, column: str, *, using: str) -> None:
-        self.model: type[Model] = rows.model
-        self._rows, self._column, self._using = rows, column, using
-        self._size = _LEAST_ROWS
+    def __init__(self, old: Any, column: str, *, using: str, done: Q | None = None) -> None:
+        """`old`: the rows, by whose `column` there is an index. `done`: which of them go; None: all."""
+        self.model: type[Model] = old.model
+        self._old, self._column, self._done, self._using = old, column, done, using
+        self._has_one_writer = not connections[using].features.has_select_for_update
+        self._target_seconds = (
+            _STEP_SECONDS_OF_ONE_WRITER if self._has_one_writer else _STEP_SECONDS
+        )
+        self._size, self._deleting_seconds = _LEAST_ROWS, 0.0
         self._since: datetime | None = None
+        self._kept: list[tuple[Any, datetime]] = []  # of the instant that it has come to
+        self.is_at_end = False  # did the last step find nothing more to look at?
 
     def run(self) -> Iterator[tuple[int, float]]:
-        """Step by step until nothing is left: how many rows each deleted, and its seconds."""
+        """Step by step until the end: how many rows each deleted, and its seconds."""
         while True:
             started = time.perf_counter()
             count = self.step()
             seconds = time.perf_counter() - started
-            if not count:
+            if self.is_at_end:
                 return
             yield count, seconds
-            time.sleep(seconds)
+            # It waits for its turn as others do: where that takes long, it leaves them more room.
+            time.sleep(self._deleting_seconds * _REST if self._has_one_writer else seconds)
 
     def step(self) -> int:
-        """Delete one bounded step; gives how many rows."""
+        """Delete one bounded step; gives how many rows. Behind the end it begins anew."""
+        found = self._next()
         started = time.perf_counter()
-        rows = self._rows.order_by(self._column)
+        doomed = self._doomed([pk for pk, _ in found])
+        if doomed:
+            self.model._base_manager.using(self._using).filter(pk__in=doomed).delete()
+        self._deleting_seconds = time.perf_counter() - started
+        self._adapt(len(found), self._deleting_seconds)
+        self._pass(found, doomed)
+        self.is_at_end = not found
+        return len(doomed)
+
+    def _next(self) -> list[tuple[Any, datetime]]:
+        rows = self._old.order_by(self._column)
         if self._since is not None:
             rows = rows.filter(**{f"{self._column}__gte": self._since})
-        found = list(rows.values_list("pk", self._column)[: self._size])
-        if found:
-            pks = [pk for pk, _ in found]
-            self.model._base_manager.using(self._using).filter(pk__in=pks).delete()
-        # From the start again once nothing is left behind it.
-        self._since = found[-1][1] if found else None
-        self._adapt(len(found), time.perf_counter() - started)
-        return len(found)
+            rows = rows.exclude(pk__in=[pk for pk, _ in self._kept])
+        return list(rows.values_list("pk", self._column)[: self._size])
+
+    def _doomed(self, pks: list[Any]) -> list[Any]:
+        if self._done is None or not pks:
+            return pks
+        return list(self._old.filter(self._done, pk__in=pks).values_list("pk", flat=True))
+
+    def _pass(self, found: list[tuple[Any, datetime]], doomed: list[Any]) -> None:
+        if not found:
+            self._since, self._kept = None, []
+            return
+        since = self._since = found[-1][1] - _INSTANT
+        gone = set(doomed)
+        kept = [*self._kept, *(row for row in found if row[0] not in gone)]
+        self._kept = [row for row in kept if row[1] >= since]
 
     def _adapt(self, count: int, seconds: float) -> None:
-        """Let the next step take its time: bigger by half at most, smaller at once."""
-        if count < self._size:
+        """Let the next step take its time: bigger by half at most, smaller by half at most.
+
+        One slow step tells little: most of those have waited for others.
+        """
+        if count < self._size and seconds <= self._target_seconds:
             return
-        fitting = int(self._size * min(_STEP_SECONDS / seconds, 1.5))
+        fitting = int(self._size * min(max(self._target_seconds / seconds, 0.5), 1.5))
         self._size = max(_LEAST_ROWS, min(fitting, _MOST_ROWS))
 
 
@@ -103,13 +139,15 @@ class CleanupPart:
         self._next_at = time.monotonic() + _PAUSE_SECONDS
 
     def run_once(self) -> int:
-        """Delete at most one step of each table; gives how many rows."""
+        """Do at most one step of each table that is not done with; gives how many rows were deleted."""
         if time.monotonic() < self._next_at or self._leases.epoch_of(_LEASE) is None:
             return 0
         started = time.monotonic()
-        count = sum(sweep.step() for sweep in self._sweeps)
+        going = [sweep for sweep in self._sweeps if not sweep.is_at_end] or self._sweeps
+        count = sum(sweep.step() for sweep in going)
         ended = time.monotonic()
-        self._next_at = ended + (_REST * (ended - started) if count else _PAUSE_SECONDS)
+        is_over = all(sweep.is_at_end for sweep in self._sweeps)
+        self._next_at = ended + (_PAUSE_SECONDS if is_over else _REST * (ended - started))
         return count
 
     def close(self) -> None:
@@ -120,14 +158,15 @@ def sweeps_of(using: str) -> list[Sweep]:
     """The tables that are cleaned up, and which of their rows."""
     oldest = Now() - timedelta(days=settings.KEEP_HANDLED_DAYS)
     inbox = InboxMessage.objects.using(using).filter(finished_at__lt=oldest)
-    handled = inbox.filter(status__in=(InboxMessage.Status.HANDLED, InboxMessage.Status.EXPIRED))
+    status = InboxMessage.Status
     # A dead letter needs its row to be redriven.
     letters = DeadLetter.objects.using(using).filter(message_id=OuterRef("message_id"))
-    discarded = inbox.filter(~Exists(letters), status=InboxMessage.Status.FAILED)
+    done = Q(status__in=(status.HANDLED, status.EXPIRED)) | Q(
+        ~Exists(letters), status=status.FAILED
+    )
     outbox = OutboxMessage.objects.using(using).filter(published_at__lt=oldest)
     return [
-        Sweep(handled, "finished_at", using=using),
-        Sweep(discarded, "finished_at", using=using),
+        Sweep(inbox, "finished_at", using=using, done=done),
         Sweep(outbox, "published_at", using=using),
         _sweep_of_sagas(using),
         *_sweeps_of_audit(using),

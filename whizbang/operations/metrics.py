@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Count, Min
 
 from whizbang.drivers.clock import database_now
-from whizbang.drivers.telemetry import telemetry
+from whizbang.drivers.telemetry import names, telemetry
 from whizbang.drivers.telemetry.base import Gauge, Reading
 from whizbang.models import DeadLetter, InboxMessage, OutboxMessage
 from whizbang.operations.status import PartitionStatus, SubscriptionStatus, subscription_statuses
@@ -38,18 +38,21 @@ class MetricsPart:
     def __init__(self, store: EventStore, owner: str) -> None:
         self.store = store
         self._leases = LeaseHolder(owner, using=store.using)
+        self._source = f"{__name__}:{store.alias}"
         self._next_at = 0.0
 
     def run_once(self) -> None:
         """Measure when it is time, and when somebody collects."""
-        if time.monotonic() < self._next_at or not telemetry.collects_metrics():
+        if time.monotonic() < self._next_at or not telemetry.is_enabled():
             return
         self._next_at = time.monotonic() + LOOK_SECONDS
+        if not telemetry.collects_metrics():
+            return
         is_ours = self._leases.epoch_of(_LEASE) is not None
-        telemetry.set_gauges(read_gauges(self.store) if is_ours else {})
+        telemetry.set_gauges(self._source, read_gauges(self.store) if is_ours else {})
 
     def close(self) -> None:
-        telemetry.set_gauges({})
+        telemetry.set_gauges(self._source, {})
         self._leases.release_all()
 
 
@@ -61,11 +64,18 @@ def read_gauges(store: EventStore) -> dict[Gauge, list[Reading]]:
         LAG: [Reading(p.lag_events, _named(s, p)) for s in statuses for p in s.partitions],
         LAG_TIME: [Reading(p.lag_seconds, _named(s, p)) for s in statuses for p in s.partitions],
         PARKED: [Reading(s.parked, _named(s)) for s in statuses],
-        INBOX: [Reading(_count(InboxMessage, store, status__in=_WAITING), _of(store))],
+        INBOX: [Reading(count, _of(store, status)) for status, count in _read_inbox(store).items()],
         OUTBOX: [Reading(outbox["count"], _of(store))],
         OUTBOX_AGE: [Reading(_age(store, outbox["oldest"]), _of(store))],
         DEAD_LETTERS: [Reading(_count(DeadLetter, store), _of(store))],
     }
+
+
+def _read_inbox(store: EventStore) -> dict[str, int]:
+    """By status."""
+    rows = InboxMessage.objects.using(store.using).filter(status__in=_WAITING)
+    found = dict(rows.order_by().values_list("status").annotate(Count("pk")))
+    return {status.value: found.get(status.value, 0) for status in _WAITING}
 
 
 def _read_outbox(store: EventStore) -> dict[str, Any]:
@@ -78,17 +88,18 @@ def _age(store: EventStore, oldest: Any) -> float:
     return 0.0 if oldest is None else max(0.0, (database_now(store.using) - oldest).total_seconds())
 
 
-def _count(model: Any, store: EventStore, **which: Any) -> int:
-    count: int = model.objects.using(store.using).filter(**which).count()
+def _count(model: Any, store: EventStore) -> int:
+    count: int = model.objects.using(store.using).count()
     return count
 
 
 def _named(status: SubscriptionStatus, partition: PartitionStatus | None = None) -> dict[str, str]:
-    named = {"whizbang.subscription.name": status.name, "whizbang.subscription.kind": status.kind}
+    named = {names.SUBSCRIPTION_NAME: status.name, names.SUBSCRIPTION_KIND: status.kind}
     if partition is not None and len(status.partitions) > 1:
-        named["whizbang.subscription.partition"] = str(partition)
+        named[names.SUBSCRIPTION_PARTITION] = str(partition)
     return named
 
 
-def _of(store: EventStore) -> dict[str, str]:
-    return {"whizbang.store": store.alias}
+def _of(store: EventStore, status: str = "") -> dict[str, str]:
+    where = {names.STORE: store.alias}
+    return {**where, names.MESSAGE_STATUS: status} if status else where

@@ -19,7 +19,15 @@ from whizbang.drivers.wakeups import Listener
 from whizbang.messaging.claim_keeper import ClaimKeeper
 from whizbang.messaging.nudge import wait_for_nudge, wake
 from whizbang.operations.background_part import BackgroundPart
-from whizbang.operations.worker_parts import ALL, WorkerParts, check_parts, start_in_background
+from whizbang.operations.liveness.pulse import Pulse
+from whizbang.operations.liveness.report import Report
+from whizbang.operations.worker_parts import (
+    ALL,
+    PARTS,
+    WorkerParts,
+    check_parts,
+    start_in_background,
+)
 from whizbang.projections.cached import caches
 from whizbang.store.event_store import event_store
 from whizbang.subscriptions.leases import make_owner
@@ -45,6 +53,8 @@ class Worker:
         self._parts: WorkerParts | None = None
         self._keeper: ClaimKeeper | None = None
         self._is_alone = True  # nothing runs in threads beside the loop
+        self._pulse = Pulse()
+        self._background: list[BackgroundPart] = []
         self._raw: Any = None  # the driver's connection that the parts and the limits belong to
         self.counts: Counter[str] = Counter()
 
@@ -56,6 +66,12 @@ class Worker:
         """End after the batch that runs now; safe to call from a signal handler."""
         self._stop.set()
 
+    def report(self, *, stuck_seconds: float) -> Report:
+        """Where the loop stands, and each part beside it; for another thread. A turn of them should not take longer."""
+        states = {part.name: part.state(stuck_seconds=stuck_seconds) for part in self._background}
+        loop = self._pulse.state(stuck_seconds=stuck_seconds)
+        return Report(parts={"loop": loop, **states}, is_stopping=self._stop.is_set())
+
     def run(self, *, until_idle: bool = False, max_seconds: float | None = None) -> Counter[str]:
         """Work until stopped, until nothing is due any more, or for a time; gives what was done.
 
@@ -65,16 +81,16 @@ class Worker:
         pause = settings.BUSY_POLL_SECONDS
         self._keeper = ClaimKeeper(self._using)
         listener = Listener(self._using, wake)
-        background: list[BackgroundPart] = []
         if not until_idle and max_seconds is None:  # else it ends before it would wait for long
             listener.start()
             caches.preload()
             store = event_store(self._alias)
-            background = start_in_background(store, self.name, only=self._only)
+            self._background = start_in_background(store, self.name, only=self._only)
             self._is_alone = False
         try:
             while not self._stop.is_set():
-                done = self._run_guarded()
+                with self._pulse.turn():
+                    done = self._run_guarded()
                 if done:
                     pause = settings.BUSY_POLL_SECONDS
                 elif until_idle and self.is_idle():
@@ -85,7 +101,7 @@ class Worker:
                 if deadline is not None and time.monotonic() >= deadline:
                     break
         finally:
-            self._stop_background(background)
+            self._stop_background()
             listener.stop()
             self._keeper.stop()
             self.close()
@@ -120,10 +136,11 @@ class Worker:
         except (OperationalError, InterfaceError) as exc:
             logger.warning("Leases will expire by themselves error=%s", exc)
 
-    def _stop_background(self, started: list[BackgroundPart]) -> None:
+    def _stop_background(self) -> None:
+        started, self._background = self._background, []
         for part in started:
             part.stop()
-            self.counts[part.name] += part.count
+            self.counts[PARTS[part.name]] += part.count
         self._is_alone = True
 
     def _run_guarded(self) -> int:
@@ -135,6 +152,7 @@ class Worker:
             with naming_missing_tables(self._using):
                 if not any(is_passing(exc, using=alias) for alias in self._databases()):
                     raise
+            self._pulse.fail()
             logger.warning("Database trouble, will try again error=%s", exc)
             if any(map(is_lost, self._databases())):
                 self._parts = None

@@ -130,7 +130,7 @@ def start_in_background(
 ) -> list[BackgroundPart]:
     """A thread for each of these, so that it holds nothing else up."""
     started = [
-        BackgroundPart(PARTS[name], make, using=store.using)
+        BackgroundPart(name, make, using=store.using, is_bounded=name != "rebuilds")
         for name, make in background_makers(store, owner).items()
         if name in only
     ]

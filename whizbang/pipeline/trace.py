@@ -8,6 +8,7 @@ import msgspec
 
 from whizbang.drivers.telemetry import telemetry
 from whizbang.drivers.telemetry.base import NoTelemetry
+from whizbang.drivers.telemetry.operations import Operation, OperationType, subject_of, telling
 from whizbang.messages.base import Message
 from whizbang.messages.envelope import Envelope
 from whizbang.pipeline.chain import forget
@@ -18,7 +19,12 @@ class Trace(Stage):
     """Opens a span around the handler and carries its traceparent on to events and messages."""
 
     def applies_to(self, message_type: type[Message]) -> bool:
-        self._type_name = message_type.__whizbang__.type_name
+        self._operation = Operation(
+            name="process",
+            type=OperationType.PROCESS,
+            destination=message_type.__whizbang__.type_name,
+            is_batch=False,
+        )
         self._is_enabled = telemetry.is_enabled
         self._was_enabled = self._is_enabled()
         return not isinstance(telemetry, NoTelemetry)
@@ -28,20 +34,13 @@ class Trace(Stage):
             return self.next_stage(envelope)
         if not self._was_enabled:
             forget()  # an SDK was set up since: from the next message on all stages are seen
-        parent = envelope.parent.traceparent if envelope.parent is not None else None
-        if parent is None and envelope.receipt is not None:
-            parent = envelope.metadata.traceparent
-        with telemetry.span(
-            f"process {self._type_name}",
-            parent=parent,
-            attributes={
-                "messaging.system": "whizbang",
-                "messaging.operation.name": "process",
-                "messaging.operation.type": "process",
-                "messaging.destination.name": self._type_name,
-                "messaging.message.id": str(envelope.message_id),
-                "messaging.message.conversation_id": str(envelope.metadata.correlation_id),
-            },
-        ) as traceparent:
-            envelope.metadata = msgspec.structs.replace(envelope.metadata, traceparent=traceparent)
-            return self.next_stage(envelope)
+        meta = envelope.metadata
+        subject = subject_of(meta.message_id, meta.correlation_id, meta.traceparent)
+        try:
+            with telling(self._operation, (subject,), count=1) as traceparent:
+                if traceparent is not None:
+                    envelope.metadata = msgspec.structs.replace(meta, traceparent=traceparent)
+                return self.next_stage(envelope)
+        except BaseException:
+            envelope.metadata = meta  # the next attempt is none of this one's
+            raise

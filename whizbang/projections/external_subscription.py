@@ -19,6 +19,7 @@ from whizbang.subscriptions.outside import (
     OutsideBatch,
     OutsideDefinition,
 )
+from whizbang.subscriptions.partitioning import WHOLE, SliceRange
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,12 @@ class ExternalSubscription(ProjectionSubscription, OutsideDefinition):
     deliver = OutsideDefinition.deliver
 
     def batch(
-        self, rows: Sequence[StoredRow], *, parked: Set[str], is_late: bool = False
+        self,
+        rows: Sequence[StoredRow],
+        *,
+        parked: Set[str],
+        slices: SliceRange = WHOLE,
+        is_late: bool = False,
     ) -> OutsideBatch:
         return ExternalBatch(self, rows, parked, is_late)
 

@@ -108,7 +108,7 @@ class Standing:
         self.version, self.stepped_at = version, recorded_at
         self.started_at = self.started_at or recorded_at
         if not self.is_open:
-            self.closed_at = self.closed_at or recorded_at
+            self.closed_at = recorded_at  # of its last event, which has closed it
 
     def to_row(self) -> SagaInstance:
         started_at, stepped_at = self.started_at, self.stepped_at

@@ -15,7 +15,7 @@ from whizbang.drivers.rows import rows_of
 from whizbang.exceptions import ConcurrencyError, WhizbangError
 from whizbang.messages.base import Command, Event
 from whizbang.messages.envelope import Envelope
-from whizbang.messages.metadata import Metadata
+from whizbang.messages.metadata import Metadata, WireMetadata
 from whizbang.messaging.queue import store_messages
 from whizbang.messaging.rows import ensure_payload
 from whizbang.models import SagaInstance, SagaTimeout
@@ -187,6 +187,9 @@ class StepBatch:
             standing = by_stream.get(item.stream)
             if standing is not None:
                 standing.stand_at(item.place.version, item.place.recorded_at)
+                if isinstance(item.event, SagaStarted):
+                    # As it is stored: the append may have given it a trace.
+                    standing.origin = WireMetadata.of(item.envelope.metadata)
         store_messages(unit.messages, using=self._store.using)
         if touched:
             rows = rows_of(SagaInstance, SagaInstance._meta.pk, self._store.using)

@@ -15,13 +15,14 @@ from whizbang.sagas.saga import DEAD_LETTER, Saga
 from whizbang.sagas.standing import stream_of
 from whizbang.sagas.steps import StepBatch
 from whizbang.sagas.unmatched import bury_unmatched
-from whizbang.store.event_store import EventStore, stored_names
+from whizbang.store.event_store import EventStore, Recorded, stored_names
 from whizbang.subscriptions.definition import SubscriptionDefinition
 from whizbang.subscriptions.parked_keys import OneKey
 from whizbang.subscriptions.partitioning import BY_KEY, WHOLE, KeyFilter, name_of_key
+from whizbang.subscriptions.tracing import carried_by, telling_event
 
 
-class _Heard(NamedTuple):
+class Heard(NamedTuple):
     key: str
     reactions: list[tuple[str, By]]
     event: Event
@@ -32,6 +33,7 @@ class SagaSubscription(SubscriptionDefinition):
     """Feeds the instances of one saga. What fails parks its instance; the others go on."""
 
     kind = "saga"
+    is_told_by_batch = False  # as of subscribers
     partition_by = BY_KEY
 
     def __init__(self, store: EventStore, saga: type[Saga]) -> None:
@@ -43,7 +45,7 @@ class SagaSubscription(SubscriptionDefinition):
         self.type_names = stored_names(self.event_types)
 
     def keys_of(self, row: StoredRow) -> list[Any]:
-        heard = (item for recorded in self.read([row]) for item in self._route(*recorded))
+        heard = (item for recorded in self.read([row]) for item in self.route(*recorded))
         return list(dict.fromkeys(item.key for item in heard))
 
     def deliver(self, rows: Sequence[StoredRow]) -> None:
@@ -59,30 +61,36 @@ class SagaSubscription(SubscriptionDefinition):
         """Let one instance hear events outside of their order; False when there is none."""
         return not self._react(rows, OneKey(name_of_key(key), WHOLE))
 
-    def _react(self, rows: Sequence[StoredRow], keys: KeyFilter) -> list[_Heard]:
+    def _react(self, rows: Sequence[StoredRow], keys: KeyFilter) -> list[Heard]:
         """Let the instances hear what is theirs; gives what has none."""
         heard = [
             item
             for recorded in self.read(rows)
-            for item in self._route(*recorded)
+            for item in self.route(*recorded)
             if keys.takes(item.key, recorded.meta)
         ]
         if not heard:
             return []
         batch = StepBatch(self.store, self.saga)
         batch.load(item.key for item in heard)
-        unmatched = [item for item in heard if not batch.react(*item)]
+        unmatched = [item for item in heard if not self._step(batch, item)]
         batch.write()
         return unmatched
 
-    def _route(self, event: Event, meta: Metadata) -> Iterator[_Heard]:
+    def _step(self, batch: StepBatch, heard: Heard) -> bool:
+        """Let one instance hear one event; False when there is none and none may start."""
+        key, reactions, event, meta = heard
+        with telling_event(self, Recorded(event, meta)) as traceparent:
+            return batch.react(key, reactions, event, carried_by(meta, traceparent))
+
+    def route(self, event: Event, meta: Metadata) -> Iterator[Heard]:
         """Which instances an event is for, and by which methods, in the order in which they are declared."""
         found: dict[str, list[tuple[str, By]]] = {}
         for name, by in self.saga.reactions.get(type(event), ()):
             for key in keys_in(self.saga, by, event, meta):
                 found.setdefault(key, []).append((name, by))
         for key, reactions in found.items():
-            yield _Heard(key, reactions, event, meta)
+            yield Heard(key, reactions, event, meta)
 
     def note_parked(self, key: str, error: str) -> None:
         rows = SagaInstance.objects.using(self.using).filter(stream=stream_of(self.saga, key))

@@ -121,15 +121,17 @@ class TimeoutPart:
             exc_info=error,
         )
         text = error_text(error)
-        with transaction.atomic(using=self.store.using):
-            rows = SagaTimeout.objects.using(self.store.using).filter(
-                pk=timeout.pk, parked_at__isnull=True
-            )
-            rows.update(
+        using = self.store.using
+        instance = SagaInstance.objects.using(using).filter(stream=timeout.stream)
+        with transaction.atomic(using=using):
+            # The instance first, as each of its steps does, which may wait for this timeout's row.
+            list(instance.select_for_update().values_list("stream"))
+            rows = SagaTimeout.objects.using(using).filter(pk=timeout.pk, parked_at__isnull=True)
+            is_there = rows.update(
                 parked_at=Now(),
                 attempts=F("attempts") + 1,
                 error=text,
                 traceback=traceback_text(error),
             )
-            instances = SagaInstance.objects.using(self.store.using)
-            instances.filter(stream=timeout.stream).update(error=text)
+            if is_there:
+                instance.update(error=text)

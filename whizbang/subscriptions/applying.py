@@ -12,6 +12,7 @@ from whizbang.store.slices import slice_of
 from whizbang.subscriptions.definition import SubscriptionDefinition
 from whizbang.subscriptions.parking import park, park_again, parked_streams
 from whizbang.subscriptions.partitioning import SliceRange
+from whizbang.subscriptions.tracing import telling_batch
 
 # Runs an action for an event under a savepoint; gives the error that parks it, or None.
 Attempt = Callable[[StoredRow, Callable[[], Any]], Exception | None]
@@ -63,7 +64,7 @@ class StreamApplier(Applier):
 
     def apply(self, rows: Sequence[StoredRow]) -> None:
         parked = parked_streams(self.definition.name, using=self.using)
-        self.definition.deliver([row for row in rows if row.stream not in parked])
+        self._deliver([row for row in rows if row.stream not in parked])
 
     def apply_one_by_one(self, rows: Sequence[StoredRow], attempt: Attempt) -> None:
         parked = parked_streams(self.definition.name, using=self.using)
@@ -92,4 +93,8 @@ class StreamApplier(Applier):
         return applied
 
     def _try(self, row: StoredRow, attempt: Attempt) -> Exception | None:
-        return attempt(row, lambda: self.definition.deliver([row]))
+        return attempt(row, lambda: self._deliver([row]))
+
+    def _deliver(self, rows: Sequence[StoredRow]) -> None:
+        with telling_batch(self.definition, rows, self.slices):
+            self.definition.deliver(rows)

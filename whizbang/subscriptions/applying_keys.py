@@ -17,6 +17,7 @@ from whizbang.subscriptions.partitioning import (
     name_of_key,
     slice_of_key,
 )
+from whizbang.subscriptions.tracing import telling_batch
 
 
 class KeyApplier(Applier):
@@ -33,7 +34,7 @@ class KeyApplier(Applier):
 
     def apply(self, rows: Sequence[StoredRow]) -> None:
         unparked = self._read_unparked()
-        self.definition.deliver_keys([r for r in rows if unparked.may_take(r)], unparked)
+        self._deliver_keys([r for r in rows if unparked.may_take(r)], unparked)
 
     def apply_one_by_one(self, rows: Sequence[StoredRow], attempt: Attempt) -> None:
         unparked = self._read_unparked()
@@ -87,8 +88,9 @@ class KeyApplier(Applier):
                 continue
             error = error or self._deliver(row, only, attempt)
             if error is not None:
-                park_again(parked, row, error, using=self.using)
+                # Before the parked row: who decides about an instance locks it first too.
                 self.definition.note_parked(parked.key, error_text(error))
+                park_again(parked, row, error, using=self.using)
                 return applied
             applied += 1
         self.definition.note_parked(parked.key, "")
@@ -136,7 +138,11 @@ class KeyApplier(Applier):
         return attempt(row, find)
 
     def _deliver(self, row: StoredRow, keys: KeyFilter, attempt: Attempt) -> Exception | None:
-        return attempt(row, lambda: self.definition.deliver_keys([row], keys))
+        return attempt(row, lambda: self._deliver_keys([row], keys))
+
+    def _deliver_keys(self, rows: Sequence[StoredRow], keys: KeyFilter) -> None:
+        with telling_batch(self.definition, rows, self.slices):
+            self.definition.deliver_keys(rows, keys)
 
     def _read_unparked(self, *, besides: ParkedStream | None = None) -> Unparked:
         slices = self.slices

@@ -19,6 +19,7 @@ class CatalogueSubscription(SubscriptionDefinition):
 
     name = "whizbang.streams"
     kind = "catalogue"
+    is_told_by_batch = False  # its work is no part of anybody's trace
     backfill_from = BEGINNING
 
     def __init__(self, store: EventStore) -> None:

@@ -14,6 +14,7 @@ from whizbang.models import Partition, Subscription
 from whizbang.subscriptions.catching_up import catch_up
 from whizbang.subscriptions.definition import SubscriptionDefinition
 from whizbang.subscriptions.identity import store_identity
+from whizbang.subscriptions.outside import OutsideDefinition
 from whizbang.subscriptions.parking import Place, park
 from whizbang.subscriptions.partitioning import BY_KEY, SliceRange
 from whizbang.subscriptions.runner import SubscriptionRunner, split_problem
@@ -63,7 +64,14 @@ def _can_align(definition: SubscriptionDefinition, rows: Sequence[Partition]) ->
 
 
 def align(definition: SubscriptionDefinition, rows: Sequence[Partition]) -> None:
-    """Apply to each locked partition what it lacks, up to where the one stands that is furthest."""
+    """Apply to each locked partition what it lacks, up to where the one stands that is furthest.
+
+    What is delivered to another system cannot be applied here: there all go back to the one that is furthest
+    behind, and what the others have delivered comes to those who know it already.
+    """
+    if isinstance(definition, OutsideDefinition):
+        _go_back(definition, rows)
+        return
     target = max(row.position for row in rows)
     for row in rows:
         if row.position < target:
@@ -71,6 +79,15 @@ def align(definition: SubscriptionDefinition, rows: Sequence[Partition]) -> None
             runner.stand_at(row)
             catch_up(runner, until=target)
             row.position = target
+
+
+def _go_back(definition: SubscriptionDefinition, rows: Sequence[Partition]) -> None:
+    position = min(row.position for row in rows)
+    ahead = [row for row in rows if row.position > position]
+    partitions = Partition.objects.using(definition.using).filter(pk__in=[row.pk for row in ahead])
+    partitions.update(position=position)
+    for row in ahead:
+        row.position = position
 
 
 def move_all(definition: SubscriptionDefinition, position: int) -> None:

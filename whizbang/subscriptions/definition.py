@@ -22,6 +22,9 @@ class SubscriptionDefinition(ABC):
     backfill_from: Any = None
     partition_by: str | None = None  # "stream" or "key": by what it may be split
     type_names: frozenset[str] | None = None  # as stored; None: all
+    is_told_by_batch: bool = (
+        True  # to telemetry, by those who deliver; else it tells by itself, or nothing
+    )
     event_types: frozenset[type] = frozenset()  # that it wants of what they are read as
 
     def __init__(self, store: EventStore) -> None:

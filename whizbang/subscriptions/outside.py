@@ -8,6 +8,7 @@ from collections.abc import Sequence, Set
 from whizbang.drivers.stores.base import StoredRow
 from whizbang.exceptions import WhizbangError
 from whizbang.subscriptions.definition import SubscriptionDefinition
+from whizbang.subscriptions.partitioning import WHOLE, SliceRange
 
 Failure = tuple[StoredRow, Exception]
 
@@ -59,9 +60,15 @@ class OutsideDefinition(SubscriptionDefinition):
 
     @abstractmethod
     def batch(
-        self, rows: Sequence[StoredRow], *, parked: Set[str], is_late: bool = False
+        self,
+        rows: Sequence[StoredRow],
+        *,
+        parked: Set[str],
+        slices: SliceRange = WHOLE,
+        is_late: bool = False,
     ) -> OutsideBatch:
-        """`parked`: streams that are set aside. `is_late`: the rows are of one that is taken up again."""
+        """`parked`: streams that are set aside. `slices`: of the partition. `is_late`: the rows are of a
+        stream that is taken up again."""
 
     def deliver(self, rows: Sequence[StoredRow]) -> None:
         raise WhizbangError(f"{self.name} is delivered outside of transactions, by batch().")

@@ -33,8 +33,10 @@ from whizbang.subscriptions.outside import (
     OutsideDefinition,
 )
 from whizbang.subscriptions.parking import park, park_again, parked_streams
+from whizbang.subscriptions.partitioning import WHOLE, SliceRange
 from whizbang.subscriptions.runner import SubscriptionRunner
 from whizbang.subscriptions.start import start_position
+from whizbang.subscriptions.tracing import telling_batch
 
 logger = logging.getLogger(__name__)
 Delivery = Generator[Callable[[], Any], Any, int]
@@ -62,8 +64,10 @@ class OutsideRunner(SubscriptionRunner):
 
     definition: OutsideDefinition
 
-    def __init__(self, definition: OutsideDefinition, *, in_background: bool) -> None:
-        super().__init__(definition)
+    def __init__(
+        self, definition: OutsideDefinition, slices: SliceRange = WHOLE, *, in_background: bool
+    ) -> None:
+        super().__init__(definition, slices)
         self._call_class = BackgroundCall if in_background else Call
         self._outage = Outage()
         self._delivery: Delivery | None = None
@@ -103,7 +107,7 @@ class OutsideRunner(SubscriptionRunner):
         requested = ParkedStream.objects.using(self.definition.using).filter(
             subscription=self.definition.name, is_retry_requested=True
         )
-        parked = requested.order_by("id").first()
+        parked = next(filter(self._applier.owns, requested.order_by("id")), None)
         return 0 if parked is None else self._begin(self._take_up(parked))
 
     def _is_free(self) -> bool:
@@ -147,10 +151,10 @@ class OutsideRunner(SubscriptionRunner):
         return count
 
     def _note_failure(self, error: Exception) -> None:
-        """Told once an outage, in the log and in status."""
+        """Told once an outage in the log; status may have lost it to a partition that goes on."""
+        text = error_text(error)
+        self._note_error(text)
         if self._outage.note_failure():
-            text = error_text(error)
-            self._note_error(text)
             logger.warning(
                 "Subscription waits and tries again subscription=%s error=%s",
                 self.definition.name,
@@ -174,12 +178,12 @@ class OutsideRunner(SubscriptionRunner):
         self, rows: Sequence[StoredRow]
     ) -> Generator[Callable[[], Any], Any, Sequence[StoredRow]]:
         """Gives the events behind the one that failed. No document is ahead of it when it is parked."""
-        batch = self.definition.batch(rows, parked=self._parked_streams())
+        batch = self._batch(rows, self._parked_streams())
         yield from self._load(batch)
         failure = batch.fold()
         count = len(rows) if failure is None else rows.index(failure[0])
         try:
-            yield batch.save
+            yield self._saving(batch, rows[:count])
             batch.note_saved()
         except DocumentRefused as exc:
             logger.info("Going event by event subscription=%s error=%s", self.definition.name, exc)
@@ -197,22 +201,36 @@ class OutsideRunner(SubscriptionRunner):
             parked = self._parked_streams()
             if row.stream in parked:
                 continue
-            batch = self.definition.batch([row], parked=parked)
+            batch = self._batch([row], parked)
             yield from self._load(batch)
             failure = batch.fold()
             try:
-                yield batch.save
+                yield self._saving(batch, [row])
                 batch.note_saved()
             except DocumentRefused as exc:
                 # The write of all has stored other documents, with this stream's events in them.
                 of_stream = [later for later in rows[index:] if later.stream == row.stream]
-                marks = self.definition.batch(of_stream, parked=parked)
+                marks = self._batch(of_stream, parked)
                 yield from self._load(marks)
                 marks.mark_applied()
                 yield marks.save
                 failure = row, exc
             if failure is not None:
                 self._park(*failure)
+
+    def _batch(
+        self, rows: Sequence[StoredRow], parked: set[str], *, is_late: bool = False
+    ) -> OutsideBatch:
+        return self.definition.batch(rows, parked=parked, slices=self.slices, is_late=is_late)
+
+    def _saving(self, batch: OutsideBatch, rows: Sequence[StoredRow]) -> Callable[[], Any]:
+        """batch.save(), of which telemetry is told in the thread that it runs in."""
+
+        def save() -> None:
+            with telling_batch(self.definition, rows):
+                batch.save()
+
+        return save
 
     def _not_parked(self, rows: Sequence[StoredRow]) -> list[StoredRow]:
         parked = self._parked_streams()
@@ -241,11 +259,11 @@ class OutsideRunner(SubscriptionRunner):
     def _apply_late(
         self, rows: Sequence[StoredRow]
     ) -> Generator[Callable[[], Any], Any, Failure | None]:
-        batch = self.definition.batch(rows, parked=self._parked_streams(), is_late=True)
+        batch = self._batch(rows, self._parked_streams(), is_late=True)
         yield from self._load(batch)
         failure = batch.fold()
         try:
-            yield batch.save
+            yield self._saving(batch, rows)
         except DocumentRefused as exc:
             if len(rows) == 1:
                 return rows[0], exc

@@ -118,7 +118,7 @@ class RunnerPool:
         self, definition: SubscriptionDefinition, slices: SliceRange
     ) -> SubscriptionRunner:
         if isinstance(definition, OutsideDefinition):
-            return OutsideRunner(definition, in_background=self._in_background)
+            return OutsideRunner(definition, slices, in_background=self._in_background)
         return SubscriptionRunner(definition, slices)
 
     def _share(self) -> None:

@@ -25,14 +25,22 @@ def ensure_rows(definitions: Iterable[SubscriptionDefinition]) -> None:
 
     A row without a fingerprint gets today's.
     """
+    by_database: dict[str, list[SubscriptionDefinition]] = {}
     for definition in definitions:
-        rows = Subscription.objects.using(definition.using).filter(name=definition.name)
-        known = rows.values_list("fingerprint", flat=True).first()
-        if known is None or not _partitions(definition).exists():
-            _make_row(definition)
-        elif not known and definition.fingerprint:
-            # A row from before fingerprints were noted: its model is taken to be today's.
-            rows.filter(fingerprint="").update(fingerprint=definition.fingerprint)
+        by_database.setdefault(definition.using, []).append(definition)
+    for using, group in by_database.items():
+        names = [definition.name for definition in group]
+        rows = Subscription.objects.using(using).filter(name__in=names)
+        known = dict(rows.values_list("name", "fingerprint"))
+        parts = Partition.objects.using(using).filter(subscription__in=names)
+        split = set(parts.values_list("subscription", flat=True))
+        for definition in group:
+            if definition.name not in known or definition.name not in split:
+                _make_row(definition)
+            elif not known[definition.name] and definition.fingerprint:
+                # A row from before fingerprints were noted: its model is taken to be today's.
+                row = rows.filter(name=definition.name, fingerprint="")
+                row.update(fingerprint=definition.fingerprint)
 
 
 def _make_row(definition: SubscriptionDefinition) -> None:

@@ -16,12 +16,14 @@ from whizbang.projections.declaration import LIVE
 from whizbang.routing.registry import Subscriber
 from whizbang.store.event_store import EventStore, Recorded, stored_names
 from whizbang.subscriptions.definition import SubscriptionDefinition
+from whizbang.subscriptions.tracing import carried_by, telling_event
 
 
 class SubscriberSubscription(SubscriptionDefinition):
     """Calls one subscriber; what it records and sends commits with the checkpoint."""
 
     kind = "subscriber"
+    is_told_by_batch = False  # each event is, since what it causes belongs to its trace
 
     def __init__(self, store: EventStore, subscriber: Subscriber) -> None:
         super().__init__(store)
@@ -38,10 +40,15 @@ class SubscriberSubscription(SubscriptionDefinition):
         run_with_read_ahead(
             unit,
             [(recorded.event, recorded) for recorded in events],
-            lambda recorded: call_subscriber(self.subscriber, recorded, unit),
+            lambda recorded: self._call(recorded, unit),
         )
         unit.commit()
         store_messages(unit.messages, using=self.store.using)
+
+    def _call(self, recorded: Recorded, unit: UnitOfWork) -> None:
+        with telling_event(self, recorded) as traceparent:
+            heard = Recorded(recorded.event, carried_by(recorded.meta, traceparent))
+            call_subscriber(self.subscriber, heard, unit)
 
 
 def call_subscriber(subscriber: Subscriber, recorded: Recorded, unit: UnitOfWork) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from projects.example.inventory.messages import InventoryReleased, InventoryReserved
+from projects.example.inventory.messages import (
+    InventoryRefused,
+    InventoryReleased,
+    InventoryReserved,
+)
 from whizbang import Aggregate, applies
 
 
@@ -20,15 +24,23 @@ class Reservation(Aggregate):
                 )
             )
 
+    def refuse(self) -> None:
+        if self.status == "new":
+            self.record(InventoryRefused(order_id=self.id))
+
     def release(self) -> None:
         """Closes the reservation even if it is not made yet: a late ReserveInventory finds it so."""
-        if self.status != "released":
+        if self.status in ("new", "reserved"):
             self.record(InventoryReleased(order_id=self.id, quantity=self.quantity))
 
     @applies(InventoryReserved)
     def _reserved(self, event: InventoryReserved) -> None:
         self.status = "reserved"
         self.quantity = event.quantity
+
+    @applies(InventoryRefused)
+    def _refused(self, event: InventoryRefused) -> None:
+        self.status = "refused"
 
     @applies(InventoryReleased)
     def _released(self, event: InventoryReleased) -> None:

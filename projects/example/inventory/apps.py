@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from django.apps import AppConfig
+from projects.example import process
 
 
-class InventoryConfig(AppConfig):
+class InventoryConfig(process.DomainConfig):
     name = "projects.example.inventory"
     label = "inventory"

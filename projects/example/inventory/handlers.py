@@ -1,34 +1,22 @@
-"""Inventory hears of orders and reserves or releases what they hold."""
+"""What happens when inventory is asked for something."""
 
 from __future__ import annotations
 
+from projects.example.fates import Fate, fate_of
 from projects.example.inventory.aggregates import Reservation
 from projects.example.inventory.messages import ReleaseInventory, ReserveInventory
-from projects.example.orders.messages import OrderCancelled, OrderPlaced
-from whizbang import Context, handles, subscribes
-
-
-@subscribes(OrderPlaced)
-def reserve_what_was_ordered(event: OrderPlaced, context: Context) -> None:
-    context.send(
-        ReserveInventory(
-            order_id=event.order_id,
-            quantity=event.quantity,
-            total=event.total,
-            currency=event.currency,
-        )
-    )
-
-
-@subscribes(OrderCancelled)
-def release_what_was_cancelled(event: OrderCancelled, context: Context) -> None:
-    context.send(ReleaseInventory(order_id=event.order_id))
+from whizbang import Context, handles
 
 
 @handles(ReserveInventory)
 def reserve_inventory(command: ReserveInventory, context: Context) -> None:
     reservation = context.load(Reservation, command.order_id)
-    reservation.reserve(quantity=command.quantity, total=command.total, currency=command.currency)
+    if fate_of(command.order_id) is Fate.OUT_OF_STOCK:
+        reservation.refuse()
+    else:
+        reservation.reserve(
+            quantity=command.quantity, total=command.total, currency=command.currency
+        )
 
 
 @handles(ReleaseInventory)

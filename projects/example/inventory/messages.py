@@ -25,6 +25,12 @@ class InventoryReserved(Event):
     currency: str
 
 
+class InventoryRefused(Event):
+    """It is out of stock."""
+
+    order_id: str
+
+
 class InventoryReleased(Event):
     order_id: str
     quantity: int

@@ -44,6 +44,14 @@ class CustomerAdmin(ReadModelAdmin):
 
 @admin.register(TrackedOrder)
 class TrackedOrderAdmin(ReadModelAdmin):
-    list_display = ["order_id", "customer_id", "quantity", "total", "status", "ordered_at"]
+    list_display = [
+        "order_id",
+        "customer_id",
+        "quantity",
+        "total",
+        "status",
+        "cancel_reason",
+        "ordered_at",
+    ]
     list_filter = ["status"]
     search_fields = ["=order_id", "=customer_id"]

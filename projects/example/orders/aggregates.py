@@ -1,10 +1,10 @@
-"""The rules of one order."""
+"""The rules of one order. It decides by itself whether it is shipped or cancelled, whoever asks first."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
-from projects.example.orders.messages import Line, OrderCancelled, OrderPlaced
+from projects.example.orders.messages import Line, OrderCancelled, OrderConfirmed, OrderPlaced
 from whizbang import Aggregate, Rejected, applies
 
 CURRENCY = "USD"
@@ -41,9 +41,20 @@ class Order(Aggregate):
             )
         )
 
+    def confirm(self) -> None:
+        if self.status == "placed":
+            self.record(OrderConfirmed(order_id=self.id))
+
     def cancel(self, *, reason: str) -> None:
         if self.status != "placed":
             raise OrderNotPlaced(self.id, self.status)
+        self._record_cancelled(reason)
+
+    def give_up(self, *, reason: str) -> None:
+        if self.status == "placed":
+            self._record_cancelled(reason)
+
+    def _record_cancelled(self, reason: str) -> None:
         self.record(
             OrderCancelled(
                 order_id=self.id,
@@ -62,6 +73,10 @@ class Order(Aggregate):
         self.quantity = event.quantity
         self.total = event.total
         self.currency = event.currency
+
+    @applies(OrderConfirmed)
+    def _confirmed(self, event: OrderConfirmed) -> None:
+        self.status = "confirmed"
 
     @applies(OrderCancelled)
     def _cancelled(self, event: OrderCancelled) -> None:

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from django.apps import AppConfig
+from projects.example import process
 
 
-class OrdersConfig(AppConfig):
+class OrdersConfig(process.DomainConfig):
     name = "projects.example.orders"
     label = "orders"

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import time
 
-from whizbang.operations.status import overview
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from whizbang.models import InboxMessage
+from whizbang.operations.status import subscription_statuses
 from whizbang.operations.worker import Worker
 
 _PAUSE_SECONDS = 0.1
@@ -20,7 +24,8 @@ def drain() -> None:
 
 
 def is_settled() -> bool:
-    """Nothing waits, and every subscription that is not paused stands at the head."""
-    state = overview()
-    behind = [s for s in state["subscriptions"] if s["status"] == "active" and s["lag_events"]]
-    return not state["inbox"] and not behind
+    """Nothing waits that is due, and every subscription that is not paused stands at the head."""
+    later = Q(status="stored", available_at__gt=Now())
+    waiting = InboxMessage.objects.filter(~later, status__in=("stored", "running", "retrying"))
+    behind = [s for s in subscription_statuses() if s.status == "active" and s.lag_events]
+    return not behind and not waiting.exists()

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import whizbang
+from projects.example.fates import Fate, fate_of
 from projects.example.orders.aggregates import Order
-from projects.example.orders.messages import CancelOrder, GetOrder, OrderDetails, PlaceOrder
+from projects.example.orders.messages import (
+    CancelOrder,
+    ConfirmOrder,
+    GetOrder,
+    GiveUpOrder,
+    OrderDetails,
+    PlaceOrder,
+)
 from projects.example.orders.models import TrackedOrder
 from whizbang import Context, Rejected, handles
+
+CHANGED_MIND = "the customer changed their mind"
 
 
 class OrderUnknown(Rejected):
@@ -23,6 +34,20 @@ def place_order(command: PlaceOrder, context: Context) -> str:
 @handles(CancelOrder)
 def cancel_order(command: CancelOrder, context: Context) -> None:
     context.require(Order, command.order_id).cancel(reason=command.reason)
+
+
+@handles(ConfirmOrder)
+def confirm_order(command: ConfirmOrder, context: Context) -> None:
+    order = context.require(Order, command.order_id)
+    if fate_of(order.id) is Fate.CANCELLED and order.status == "placed":
+        # As if the customer had been a moment faster.
+        whizbang.send(CancelOrder(order_id=order.id, reason=CHANGED_MIND))
+    order.confirm()
+
+
+@handles(GiveUpOrder)
+def give_up_order(command: GiveUpOrder, context: Context) -> None:
+    context.require(Order, command.order_id).give_up(reason=command.reason)
 
 
 @handles(GetOrder)

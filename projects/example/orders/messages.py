@@ -14,6 +14,11 @@ Identifier = Annotated[str, Constraint(min_length=1, max_length=64)]
 CENT = Decimal("0.01")
 MAX_AMOUNT = Decimal(1_000_000)
 
+# Why the shop gives an order up.
+OUT_OF_STOCK = "out of stock"
+DECLINED = "the payment was declined"
+UNPAID = "not paid in time"
+
 
 class Line(Value):
     """One article of an order."""
@@ -42,10 +47,23 @@ class PlaceOrder(Command[str]):
 
 @requires("orders.cancel_order")
 class CancelOrder(Command[None]):
-    """Cancel a placed order: the other domains give back what they can."""
+    """Cancel an order that is not confirmed yet: the other domains give back what they have."""
 
     order_id: Identifier
     reason: Annotated[str, Constraint(max_length=500)] = ""
+
+
+class ConfirmOrder(Command[None]):
+    """Confirm an order that is paid: from then on it is shipped and cannot be cancelled. Ignored once it is cancelled."""
+
+    order_id: Identifier
+
+
+class GiveUpOrder(Command[None]):
+    """Cancel an order that cannot be delivered. Ignored where it is confirmed or cancelled already."""
+
+    order_id: Identifier
+    reason: Annotated[str, Constraint(max_length=500)]
 
 
 class OrderDetails(Value):
@@ -79,6 +97,12 @@ class OrderPlaced(Event):
 def add_currency(data: dict[str, Any]) -> dict[str, Any]:
     """The first orders were stored without a currency: all were in US dollars."""
     return {**data, "currency": "USD"}
+
+
+class OrderConfirmed(Event):
+    """The way back is closed: either this or OrderCancelled is ever told of an order."""
+
+    order_id: str
 
 
 class OrderCancelled(Event):

@@ -57,6 +57,7 @@ class TrackedOrder(models.Model):
     charged_at = models.DateTimeField(null=True)
     shipped_at = models.DateTimeField(null=True)
     cancelled_at = models.DateTimeField(null=True)
+    cancel_reason = models.CharField(max_length=500, blank=True, default="")
 
     class Meta:
         ordering = ["-ordered_at"]

@@ -61,6 +61,7 @@ class OrderProgress(ModelProjection):
     """Follows an order through all four domains."""
 
     model = TrackedOrder
+    version = 2  # keeps why an order was cancelled
 
     @on(OrderPlaced, by="order_id")
     def placed(self, row: TrackedOrder, event: OrderPlaced, meta: Metadata) -> None:
@@ -88,6 +89,7 @@ class OrderProgress(ModelProjection):
     @on(OrderCancelled, by="order_id")
     def cancelled(self, row: TrackedOrder, event: OrderCancelled, meta: Metadata) -> None:
         row.cancelled_at = meta.recorded_at
+        row.cancel_reason = event.reason
         advance(row, Status.CANCELLED)
 
 

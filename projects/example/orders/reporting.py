@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from projects.example.orders.models import Customer, SalesDay
+from django.db.models import Count
+
+from projects.example.orders.models import Customer, SalesDay, TrackedOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,4 +60,29 @@ def find_top_customers(count: int) -> list[TopCustomer]:
     return [
         TopCustomer(customer_id=row.customer_id, orders=row.orders, cds=row.cds, value=row.value)
         for row in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """So many orders have come so far; `reason` says why they were cancelled."""
+
+    status: str
+    reason: str
+    orders: int
+
+    def __str__(self) -> str:
+        return f"{self.status}: {self.reason}" if self.reason else self.status
+
+
+def find_outcomes() -> list[Outcome]:
+    """What has become of the orders, as far as they have come."""
+    rows = TrackedOrder.objects.order_by().values_list("status", "cancel_reason")
+    found = {(status, reason): n for status, reason, n in rows.annotate(n=Count("pk"))}
+    order = list(TrackedOrder.Status)
+    return [
+        Outcome(status=str(TrackedOrder.Status(status).label), reason=reason, orders=count)
+        for (status, reason), count in sorted(
+            found.items(), key=lambda item: (-order.index(TrackedOrder.Status(item[0][0])), item[0])
+        )
     ]

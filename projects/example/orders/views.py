@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods
 
 from projects.example.orders.forms import OrderForm
 from projects.example.orders.models import TrackedOrder
-from projects.example.orders.reporting import make_report
+from projects.example.orders.reporting import find_outcomes, make_report
 
 TOP_CUSTOMERS = 5
 LATEST_ORDERS = 10
@@ -29,6 +29,7 @@ def home(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "report": make_report(top=TOP_CUSTOMERS),
+        "outcomes": find_outcomes(),
         "latest_orders": find_latest_orders(),
     }
     return render(request, "orders/home.html", context, status=422 if form.errors else 200)

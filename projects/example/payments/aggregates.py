@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from projects.example.payments.messages import PaymentCharged, PaymentRefunded
+from projects.example.payments.messages import (
+    PaymentCharged,
+    PaymentDeclined,
+    PaymentRefunded,
+)
 from whizbang import Aggregate, applies
 
 
@@ -16,15 +20,23 @@ class Payment(Aggregate):
         if self.status == "new":
             self.record(PaymentCharged(order_id=self.id, amount=amount, currency=currency))
 
+    def decline(self) -> None:
+        if self.status == "new":
+            self.record(PaymentDeclined(order_id=self.id))
+
     def refund(self) -> None:
         """Closes the payment even if nothing is charged yet: a late ChargePayment finds it so."""
-        if self.status != "refunded":
+        if self.status in ("new", "charged"):
             self.record(PaymentRefunded(order_id=self.id, amount=self.charged))
 
     @applies(PaymentCharged)
     def _charged(self, event: PaymentCharged) -> None:
         self.status = "charged"
         self.charged = event.amount
+
+    @applies(PaymentDeclined)
+    def _declined(self, event: PaymentDeclined) -> None:
+        self.status = "declined"
 
     @applies(PaymentRefunded)
     def _refunded(self, event: PaymentRefunded) -> None:

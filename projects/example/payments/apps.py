@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from django.apps import AppConfig
+from projects.example import process
 
 
-class PaymentsConfig(AppConfig):
+class PaymentsConfig(process.DomainConfig):
     name = "projects.example.payments"
     label = "payments"

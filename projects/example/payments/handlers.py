@@ -1,30 +1,23 @@
-"""Payments charges what inventory has reserved, and gives back what was cancelled."""
+"""What happens when payments is asked for something."""
 
 from __future__ import annotations
 
-from projects.example.inventory.messages import InventoryReserved
-from projects.example.orders.messages import OrderCancelled
+from projects.example.fates import Fate, fate_of
 from projects.example.payments.aggregates import Payment
 from projects.example.payments.messages import ChargePayment, RefundPayment
-from whizbang import Context, handles, subscribes
-
-
-@subscribes(InventoryReserved)
-def charge_what_was_reserved(event: InventoryReserved, context: Context) -> None:
-    context.send(
-        ChargePayment(order_id=event.order_id, amount=event.total, currency=event.currency)
-    )
-
-
-@subscribes(OrderCancelled)
-def refund_what_was_cancelled(event: OrderCancelled, context: Context) -> None:
-    context.send(RefundPayment(order_id=event.order_id))
+from whizbang import Context, handles
 
 
 @handles(ChargePayment)
 def charge_payment(command: ChargePayment, context: Context) -> None:
+    fate = fate_of(command.order_id)
+    if fate is Fate.UNANSWERED:
+        return  # whoever waits for the bank will lose patience
     payment = context.load(Payment, command.order_id)
-    payment.charge(amount=command.amount, currency=command.currency)
+    if fate is Fate.DECLINED:
+        payment.decline()
+    else:
+        payment.charge(amount=command.amount, currency=command.currency)
 
 
 @handles(RefundPayment)

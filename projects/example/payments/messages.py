@@ -23,6 +23,10 @@ class PaymentCharged(Event):
     currency: str
 
 
+class PaymentDeclined(Event):
+    order_id: str
+
+
 class PaymentRefunded(Event):
     order_id: str
     amount: Decimal

@@ -1,1 +1,1 @@
-"""Shipping what was paid."""
+"""Shipping what was paid and confirmed."""

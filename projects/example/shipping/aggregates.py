@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from projects.example.shipping.messages import OrderShipped, ShipmentStopped
+from projects.example.shipping.messages import OrderShipped
 from whizbang import Aggregate, applies
 
 
@@ -13,15 +13,6 @@ class Shipment(Aggregate):
         if self.status == "new":
             self.record(OrderShipped(order_id=self.id))
 
-    def stop(self) -> None:
-        """What has left cannot be stopped."""
-        if self.status == "new":
-            self.record(ShipmentStopped(order_id=self.id))
-
     @applies(OrderShipped)
     def _shipped(self, event: OrderShipped) -> None:
         self.status = "shipped"
-
-    @applies(ShipmentStopped)
-    def _stopped(self, event: ShipmentStopped) -> None:
-        self.status = "stopped"

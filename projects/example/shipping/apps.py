@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from django.apps import AppConfig
+from projects.example import process
 
 
-class ShippingConfig(AppConfig):
+class ShippingConfig(process.DomainConfig):
     name = "projects.example.shipping"
     label = "shipping"

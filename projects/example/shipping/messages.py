@@ -9,13 +9,5 @@ class ShipOrder(Command[None]):
     order_id: str
 
 
-class StopShipment(Command[None]):
-    order_id: str
-
-
 class OrderShipped(Event):
-    order_id: str
-
-
-class ShipmentStopped(Event):
     order_id: str

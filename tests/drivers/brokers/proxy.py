@@ -58,7 +58,17 @@ class Proxy:
         """Tell clients that the server has ended; what they send still goes to it."""
         with self._lock:
             for client, _ in self._pairs:
-                client.shutdown(socket.SHUT_WR)
+                with suppress(OSError):  # it has gone by itself
+                    client.shutdown(socket.SHUT_WR)
+
+    def half_close_after(self, byte_count: int) -> None:
+        """Half-close once, when clients have sent so many more bytes."""
+        self._due = (byte_count, self.half_close)
+
+    @property
+    def is_armed(self) -> bool:
+        """Is something still to happen when more bytes have come?"""
+        return self._due is not None
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)

@@ -235,6 +235,20 @@ class TestPartitions:
             versions = [message.version for message in found if message.stream == stream]
             assert list(dict.fromkeys(versions)) == [m.version for m in sent if m.stream == stream]
 
+    def test_lane_of_a_stream_is_the_partition_that_its_events_go_to(
+        self, join: Join, read: Callable[[str], Message]
+    ) -> None:
+        shop = join("shop", event_partitions=8)
+        sent = [suite.event("orders", n, stream="ä" * n) for n in range(1, 60)]
+        suite.publish(shop, *sent)
+        records = [read("events.orders") for _ in sent]
+        found = {(record.key() or b"").decode(): str(record.partition()) for record in records}
+        assert found == {m.stream: shop.lane_of("orders", m.stream) for m in sent}
+        assert len(set(found.values())) == 8
+
+    def test_topic_of_one_partition_has_one_lane(self, join: Join) -> None:
+        assert join("shop").lane_of("orders", "order-1") == ""
+
     def test_late_acknowledgement_commits_nothing_of_partitions_that_went_to_another(
         self, join: Join
     ) -> None:

@@ -79,6 +79,41 @@ class TestRabbitMQ(BrokerContract):
         return send
 
 
+class TestTelemetry:
+    join = BrokerContract.join
+
+    def test_it_is_told_exchange_and_key_and_queue_and_what_waits(
+        self, join: Join, names: Names
+    ) -> None:
+        shop = join("shop", peers={"billing": ["orders"]})
+        billing = join("billing", listens_to=["orders"], prefetch=1)
+        sent = [suite.command("billing", number) for number in range(3)]
+        suite.publish(shop, *sent, suite.event("orders", 1))
+        first = billing.receive(limit=1, timeout_seconds=30)
+        queue, events = names.queue_of("billing"), names.event_queue_of("billing")
+        assert billing.depths() == {queue: 2, events: 0}
+        assert billing.source_of(first[0]) in (queue, events)
+        assert shop.destination_of(sent[0]) == f"{names.services}:billing"
+        placed = suite.event("orders", 1)
+        assert shop.destination_of(placed) == f"{names.events}:orders.OrderPlaced"
+        assert (shop.system, str(shop.server)) == ("rabbitmq", _address())
+
+    @pytest.mark.parametrize(
+        ("url", "expected"),
+        [
+            ("amqp://ada:secret@broker/%2F", "broker:5672"),
+            ("amqps://ada:secret@broker/%2F", "broker:5671"),
+            ("amqp://ada:secret@broker:99/%2F", "broker:99"),
+        ],
+    )
+    def test_server_is_told_without_credentials(self, url: str, expected: str) -> None:
+        assert str(RabbitMQBroker(using="default", options={"url": url}).server) == expected
+
+
+def _address() -> str:
+    return f"{SERVICES['rabbitmq'].host}:{SERVICES['rabbitmq'].port}"
+
+
 class TestWithOthers:
     join = BrokerContract.join
 

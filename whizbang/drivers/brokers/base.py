@@ -12,6 +12,8 @@ from uuid import UUID
 
 import msgspec
 
+from whizbang.drivers.telemetry import names
+from whizbang.drivers.telemetry.operations import Server
 from whizbang.exceptions import WhizbangError
 from whizbang.messages.metadata import WireMetadata
 
@@ -42,7 +44,8 @@ class BrokerMessage(msgspec.Struct, frozen=True, kw_only=True):
     stream: str = ""  # of an event, as its version and position in its service's log
     version: int = 0
     position: int = 0
-    previous: int | None = None  # position of the event that was published to this topic before it
+    lane: str = ""  # the part of its topic that an event is in order in; see Broker.lane_of()
+    previous: int | None = None  # position of the event that was published to this lane before it
 
 
 class Malformed(WhizbangError):
@@ -97,6 +100,7 @@ class Broker(ABC):
     """
 
     is_remote: ClassVar[bool] = True  # does it talk to a server?
+    system: ClassVar[str] = names.OWN_SYSTEM  # what OpenTelemetry calls the product
     own_options: ClassVar[Mapping[str, Any]] = {}  # with their defaults, beside the common ones
 
     def __init__(
@@ -115,6 +119,31 @@ class Broker(ABC):
                 f"{', '.join(sorted(known))}."
             )
 
+    @property
+    def server(self) -> Server | None:
+        """Where it answers, for telemetry: without credentials; None where it has no one address."""
+        return None
+
+    @property
+    def group(self) -> str:
+        """The group of receivers that this one is of, for telemetry, where the product has such."""
+        return ""
+
+    def destination_of(self, message: BrokerMessage) -> str:
+        """What telemetry calls the place that a message is published to: one of few names."""
+        return f"{self.options['prefix']}.{message.destination}"
+
+    def source_of(self, delivery: Delivery) -> str:
+        """What telemetry calls the place that a message came from; empty where that is not known."""
+        return ""
+
+    def depths(self) -> Mapping[str, int]:
+        """How many messages wait for this service in the broker, by source, as far as that is cheap to know.
+
+        Called between declare() and close(), now and then. Raises `BrokerUnavailable`.
+        """
+        return {}
+
     @abstractmethod
     def declare(self, topology: Topology) -> None:
         """Make what is missing of queues and topics, and check what is there. Called before anything else,
@@ -131,6 +160,12 @@ class Broker(ABC):
         no service listens to is confirmed. Of messages behind one that was not confirmed some may be
         confirmed.
         """
+
+    def lane_of(self, domain: str, stream: str) -> str:
+        """Which of several parts of a topic, each in order by itself only, gets the events of a stream; "" where
+        the topic is in order as a whole. Called after declare(), and talks to nobody.
+        """
+        return ""
 
     @abstractmethod
     def receive(self, *, limit: int, timeout_seconds: float) -> list[Delivery]:

@@ -44,6 +44,7 @@ class _Structured(msgspec.Struct, omit_defaults=True, kw_only=True):
     destination: str | None = None
     schemaversion: int | str | None = None
     streamversion: str | None = None
+    lane: str | None = None
     previousposition: str | None = None
     availabletime: datetime | None = None
     replyto: str | None = None
@@ -80,6 +81,7 @@ def to_structured(message: BrokerMessage) -> bytes:
             destination=message.destination,
             schemaversion=message.schema,
             streamversion=str(message.version) if is_event else None,
+            lane=message.lane or None,
             previousposition=None if message.previous is None else str(message.previous),
             availabletime=message.available_at,
             replyto=message.reply_to or None,
@@ -159,6 +161,7 @@ def _to_message(found: _Structured) -> BrokerMessage:
         stream=found.subject or "",
         version=_to_number(found.streamversion, "streamversion", 0),
         position=_to_number(found.sequence, "sequence", 0),
+        lane=found.lane or "",
         previous=(
             None
             if found.previousposition is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.db import DatabaseError, transaction
@@ -85,6 +85,14 @@ class InProcessBroker(Broker):
 
     def close(self) -> None:
         self._in_flight.clear()
+
+    def source_of(self, delivery: Delivery) -> str:
+        return self._queue_of(self._service)
+
+    def depths(self) -> Mapping[str, int]:
+        queue = self._queue_of(self._service)
+        with self._naming_trouble():
+            return {queue: QueuedMessage.objects.using(self.using).filter(queue=queue).count()}
 
     def _queue_of(self, service: str) -> str:
         return f"{self.options['prefix']}.{service}"

@@ -12,6 +12,7 @@ from whizbang.management.verbs.parked import RetryVerb, SkipVerb
 from whizbang.management.verbs.partitions import PartitionsVerb
 from whizbang.management.verbs.rebuild import RebuildsVerb, RebuildVerb
 from whizbang.management.verbs.redrive import RedrivesVerb, RedriveVerb
+from whizbang.management.verbs.sagas.verb import SagaVerb
 from whizbang.management.verbs.schemas import SchemasVerb
 from whizbang.management.verbs.status import StatusVerb
 from whizbang.management.verbs.streams import StreamsVerb
@@ -42,6 +43,7 @@ VERBS: tuple[Verb, ...] = (
     RedriveVerb(),
     RedrivesVerb(),
     DiscardVerb(),
+    SagaVerb(),
     ScheduleVerb(),
     CleanupVerb(),
     VerifyVerb(),

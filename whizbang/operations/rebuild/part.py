@@ -44,6 +44,11 @@ class RebuildPart:
             self._leases.release_all()
         return 1
 
+    @property
+    def is_hindered(self) -> bool:
+        """A rebuild that cannot go on fails."""
+        return False
+
     def stop(self) -> None:
         """End soon; called from another thread."""
         self._leases.stop()

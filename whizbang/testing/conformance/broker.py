@@ -258,6 +258,7 @@ class BrokerContract:
         billing, shop = join("billing", listens_to=["orders"]), join("shop")
         sent = [event("orders", 2**53 + n, stream=name) for n, name in enumerate(_ODD_STREAMS)]
         sent += [event("orders", 1, previous=None), event("orders", 2, previous=0)]
+        sent += [event("orders", 3, lane="0-512/7")]
         sent += [event("orders", 3, type="T" * 400), event("orders", 4, type="käse/#.*")]
         sent += [event("orders", 5, payload=b'"' + "ö".encode() * 250_000 + b'"')]
         publish(shop, *sent)
@@ -420,7 +421,20 @@ class BrokerContract:
                 call()
             assert "secret" not in f"{caught.value} {caught.value!r} {unreachable!r}"
             assert caught.value.__suppress_context__
+        assert unreachable.server is not None, "telemetry is told where it would be"
+        assert "secret" not in str(unreachable.server)
         unreachable.close()
+
+    def test_telemetry_is_told_few_names(self, join: Join) -> None:
+        shop = join("shop", peers={"billing": ["orders"]})
+        billing = join("billing", listens_to=["orders"])
+        sent = [command("billing"), *(event("orders", number) for number in (1, 2))]
+        assert len({shop.destination_of(message) for message in sent}) == 2
+        publish(shop, *sent)
+        deliveries = receive(billing, len(sent))
+        assert len({billing.source_of(delivery) for delivery in deliveries}) <= 2
+        assert all(count >= 0 for count in billing.depths().values())
+        assert shop.system
 
     def test_closed_object_connects_anew(self, join: Join) -> None:
         billing = join("billing", listens_to=["orders"])

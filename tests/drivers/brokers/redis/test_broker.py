@@ -230,3 +230,32 @@ class TestUnavailable:
     def test_receiving_before_declare_is_refused(self, make_broker: MakeBroker) -> None:
         with pytest.raises(WhizbangError, match="before declare"):
             make_broker(None).receive(limit=1, timeout_seconds=0)
+
+
+class TestTelemetry:
+    def test_it_is_told_the_streams_and_what_is_not_acknowledged(
+        self, make_broker: MakeBroker, prefix: str
+    ) -> None:
+        broker = make_broker()
+        sent = [command("billing"), event(1)]
+        broker.publish([*sent, command("billing")])
+        assert [broker.destination_of(message) for message in sent] == [
+            f"{prefix}:service:billing",
+            f"{prefix}:events:orders",
+        ]
+        deliveries = broker.receive(limit=1, timeout_seconds=30)
+        depths = {f"{prefix}:service:billing": 2, f"{prefix}:events:orders": 1}
+        assert {name: broker.depths()[name] for name in depths} == depths
+        assert broker.source_of(deliveries[0]) in depths
+        assert (broker.system, broker.group) == ("redis", "billing")
+
+    @pytest.mark.parametrize(
+        ("url", "expected"),
+        [
+            ("redis://ada:secret@cache/0", "cache:6379"),
+            ("rediss://:secret@cache:99/0", "cache:99"),
+            ("unix:///run/redis.sock", "/run/redis.sock"),
+        ],
+    )
+    def test_server_is_told_without_credentials(self, url: str, expected: str) -> None:
+        assert str(RedisBroker(using="default", options={"url": url}).server) == expected

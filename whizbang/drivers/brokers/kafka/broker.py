@@ -18,6 +18,7 @@ from whizbang.drivers.brokers.kafka.connection import Connection
 from whizbang.drivers.brokers.kafka.publishing import Publisher
 from whizbang.drivers.brokers.kafka.receiving import Receiver
 from whizbang.drivers.brokers.kafka.topics import Topics
+from whizbang.drivers.telemetry.operations import Server
 from whizbang.exceptions import WhizbangError
 
 logger = logging.getLogger(__name__)
@@ -29,14 +30,14 @@ class KafkaBroker(Broker):
     Commands and replies go to the topic PREFIX.service.SERVICE, keyed by their ordering key, events to
     PREFIX.events.DOMAIN, keyed by their stream. A service's receivers are the group PREFIX.SERVICE.
 
-    With one partition a topic is in order as a whole. With more each stream and each ordering key is,
-    and as many receivers share the work; events of a domain then have no order among each other, and
-    `previous` says nothing about gaps.
+    With one partition a topic is in order as a whole. With more each stream and each ordering key is; events
+    of a domain then have no order among each other, and each partition is a lane in which gaps are noticed.
 
     Kafka deletes by age, read or not: set the retention of topics, and `offsets.retention.minutes` of the
     cluster, to more than a service is ever down. A new group reads a topic from the oldest record on.
     """
 
+    system: ClassVar[str] = "kafka"
     own_options: ClassVar[Mapping[str, Any]] = {
         "bootstrap_servers": "127.0.0.1:9092",  # several with commas between
         # More properties of librdkafka: security.protocol, sasl.username, sasl.password, ssl.ca.location.
@@ -58,6 +59,25 @@ class KafkaBroker(Broker):
         self._topology: Topology | None = None
         self._receiver: Receiver | None = None
 
+    @property
+    def server(self) -> Server | None:
+        """Of a cluster that is told by one address."""
+        first, *others = str(self.options["bootstrap_servers"]).split(",")
+        address, _, port = first.strip().rpartition(":")
+        if others or not address or not port.isdecimal():
+            return None
+        return Server(address.strip("[]"), int(port))
+
+    def destination_of(self, message: BrokerMessage) -> str:
+        return self._topics.of(message)
+
+    @property
+    def group(self) -> str:
+        return "" if self._topology is None else self._topics.group_of(self._topology.service)
+
+    def source_of(self, delivery: Delivery) -> str:
+        return str(delivery.token.place[0])
+
     def declare(self, topology: Topology) -> None:
         if self._topology not in (None, topology):
             self._leave()  # what it is subscribed to is another's
@@ -66,6 +86,9 @@ class KafkaBroker(Broker):
 
     def publish(self, messages: Sequence[BrokerMessage]) -> Published:
         return self._publisher.publish(messages)
+
+    def lane_of(self, domain: str, stream: str) -> str:
+        return self._topics.lane_of(domain, stream)
 
     def receive(self, *, limit: int, timeout_seconds: float) -> list[Delivery]:
         if self._receiver is None:

@@ -47,8 +47,8 @@ class Receiver:
         self._complaints = Complaints()
         self._calls = Calls()
         self._assigned: dict[tuple[str, int], int] = {}  # epoch by topic and partition
-        group = f"{connection.options['prefix']}.{service}"
-        self._consumer = connection.consumer(self._complaints, self._config(group))
+        config = self._config(topics.group_of(service))
+        self._consumer = connection.consumer(self._complaints, config)
         self._join(names)
 
     def receive(self, *, limit: int, timeout_seconds: float) -> list[Delivery]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from whizbang.drivers.brokers.base import BrokerMessage, Kind, Topology
 from whizbang.drivers.brokers.kafka.connection import Complaints, Connection
+from whizbang.drivers.brokers.kafka.partitioner import partition_of
 from whizbang.exceptions import WhizbangError
 
 if TYPE_CHECKING:
@@ -34,10 +35,19 @@ class Topics:
     def of_domain(self, domain: str) -> str:
         return self._name("events", domain)
 
+    def group_of(self, service: str) -> str:
+        """The group of a service's receivers."""
+        return f"{self._options['prefix']}.{service}"
+
     def of(self, message: BrokerMessage) -> str:
         if message.kind is Kind.EVENT:
             return self.of_domain(message.destination)
         return self.of_service(message.destination)
+
+    def lane_of(self, domain: str, stream: str) -> str:
+        """The number of the partition that a stream's events go to; "" where there is one only."""
+        count = self._partitions.get(self.of_domain(domain), 1)
+        return str(partition_of(stream.encode(), count)) if count > 1 else ""
 
     def meaning_of(self, topic: str) -> tuple[bool, str]:
         """Whether a topic is for events, and the domain or service that it is for."""
@@ -86,6 +96,8 @@ class Topics:
             # All of them: one that is asked for by name may be made by that.
             found = self._client().list_topics(timeout=self._connection.timeout_seconds).topics
         except KafkaException as exc:
+            # What its connections complain of, such as a certificate, it hands over in here only.
+            self._client().poll(0)
             raise self._unavailable(exc) from None
         self._partitions = {
             name: len(topic.partitions) for name, topic in found.items() if topic.error is None

@@ -14,11 +14,13 @@ from whizbang.drivers.brokers.base import (
     BrokerMessage,
     BrokerUnavailable,
     Delivery,
+    Kind,
     Published,
     Topology,
 )
-from whizbang.drivers.brokers.rabbitmq.names import Names
+from whizbang.drivers.brokers.rabbitmq.names import Names, routing_key_of
 from whizbang.drivers.sinks.masking import mask
+from whizbang.drivers.telemetry.operations import Server
 from whizbang.exceptions import WhizbangError
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class RabbitMQBroker(Broker):
     that is away for longer than two heartbeats loses its connection, and gets the messages again.
     """
 
+    system: ClassVar[str] = "rabbitmq"
     own_options: ClassVar[Mapping[str, Any]] = {
         "url": "amqp://guest:guest@127.0.0.1:5672/%2F",  # amqps:// for TLS
         "tls": None,  # or paths of PEM files: {"ca": …, "cert": …, "key": …}
@@ -68,6 +71,25 @@ class RabbitMQBroker(Broker):
         self._is_declared = False
         self._publisher: Publisher | None = None
         self._consumer: Consumer | None = None
+
+    @property
+    def server(self) -> Server:
+        url = urlsplit(self.options["url"])
+        is_safe = url.scheme == "amqps" or self.options["tls"] is not None
+        return Server(url.hostname or "localhost", url.port or (5671 if is_safe else 5672))
+
+    def destination_of(self, message: BrokerMessage) -> str:
+        if message.kind is Kind.EVENT:
+            return f"{self._names.events}:{routing_key_of(message.destination, message.type)}"
+        return f"{self._names.services}:{message.destination}"
+
+    def source_of(self, delivery: Delivery) -> str:
+        return str(delivery.token.queue)
+
+    def depths(self) -> Mapping[str, int]:
+        """Without those that wait in the memory of receivers."""
+        with self._answering():
+            return self._to_receive().depths()
 
     def declare(self, topology: Topology) -> None:
         self._topology, self._is_declared = topology, False

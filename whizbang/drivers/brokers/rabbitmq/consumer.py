@@ -46,6 +46,17 @@ class Consumer:
             self._channels[queue].basic_ack(tag, multiple=True)
         self.link.turn()
 
+    def depths(self) -> dict[str, int]:
+        """How many messages wait in each queue."""
+        return {queue: self._depth_of(queue) for queue in self._channels}
+
+    def _depth_of(self, queue: str) -> int:
+        channel = self._channels[queue]
+        answer = self.link.ask(
+            lambda answer: channel.queue_declare(queue, passive=True, callback=answer)
+        )
+        return int(answer.method.message_count)
+
     def _consume(self, queue: str, prefetch: int) -> Any:
         channel = self.link.open_channel()
         channel.add_on_cancel_callback(

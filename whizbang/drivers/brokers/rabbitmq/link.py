@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from time import monotonic
 from typing import Any
 
 import pika
 from pika.adapters.select_connection import IOLoop
+
+_MOST_GATHERED_BYTES = 64 * 1024
 
 
 def parameters_of(options: Mapping[str, Any]) -> Any:
@@ -28,6 +31,38 @@ def parameters_of(options: Mapping[str, Any]) -> Any:
     return parameters
 
 
+class _Connection(pika.SelectConnection):  # type: ignore[misc]
+    """Can gather what it sends: pika's own calls the system three times a message."""
+
+    _gathered: list[bytes] | None = None
+    _gathered_bytes = 0
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Whole messages, for as long as the loop does not run; sent at the end, and in between when they are many."""
+        self._gathered = []
+        try:
+            yield
+        finally:
+            self._send_gathered()
+            self._gathered = None
+
+    def _adapter_emit_data(self, data: bytes) -> None:
+        """The hook by which pika's connections differ in how they send."""
+        if self._gathered is None:
+            super()._adapter_emit_data(data)
+            return
+        self._gathered.append(data)
+        self._gathered_bytes += len(data)
+        if self._gathered_bytes >= _MOST_GATHERED_BYTES:
+            self._send_gathered()
+
+    def _send_gathered(self) -> None:
+        data, self._gathered, self._gathered_bytes = b"".join(self._gathered or ()), [], 0
+        if data:
+            super()._adapter_emit_data(data)
+
+
 class Link:
     """A connection that lives while one of our calls runs its loop.
 
@@ -41,7 +76,7 @@ class Link:
         self._failure: BaseException | None = None
         self._used_at = monotonic()
         self._loop = IOLoop()
-        self._connection = pika.SelectConnection(
+        self._connection = _Connection(
             parameters,
             on_open_callback=lambda _: self.wake(),
             # Not all of these reasons are among the errors that pika documents; some say more by their repr.
@@ -79,6 +114,10 @@ class Link:
         request(on_answer)
         self._demand(lambda: bool(answers))
         return answers[0]
+
+    def gathering(self) -> AbstractContextManager[None]:
+        """Within it publish only: what is sent goes out in few pieces."""
+        return self._connection.gathering()
 
     def run(self, is_done: Callable[[], bool], *, seconds: float) -> bool:
         """Let the loop work until `is_done`, asked after each wake(); False when `seconds` were not enough."""

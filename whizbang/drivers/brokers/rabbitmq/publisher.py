@@ -78,24 +78,26 @@ class Publisher:
 
     def _send_all(self, batch: Batch) -> None:
         sending, batch.unsent = batch.unsent, []
-        for message, body in sending:
-            self._tag += 1
-            batch.pending[self._tag] = message
-            is_event = message.kind is Kind.EVENT
-            self._channel.basic_publish(
-                batch.names.events if is_event else batch.names.services,
-                routing_key_of(message.destination, message.type)
-                if is_event
-                else message.destination,
-                body,
-                pika.BasicProperties(
-                    content_type=STRUCTURED_HEADER,
-                    delivery_mode=_PERSISTENT,
-                    message_id=str(message.message_id),
-                ),
-                # What no queue takes comes back before it is confirmed; without this it is lost in silence.
-                mandatory=not is_event,
-            )
+        with self.link.gathering():
+            for message, body in sending:
+                self._tag += 1
+                batch.pending[self._tag] = message
+                self._send_one(message, body, batch.names)
+
+    def _send_one(self, message: BrokerMessage, body: bytes, names: Names) -> None:
+        is_event = message.kind is Kind.EVENT
+        self._channel.basic_publish(
+            names.events if is_event else names.services,
+            routing_key_of(message.destination, message.type) if is_event else message.destination,
+            body,
+            pika.BasicProperties(
+                content_type=STRUCTURED_HEADER,
+                delivery_mode=_PERSISTENT,
+                message_id=str(message.message_id),
+            ),
+            # What no queue takes comes back before it is confirmed; without this it is lost in silence.
+            mandatory=not is_event,
+        )
 
     def _on_return(self, _channel: Any, _method: Any, properties: Any, _body: bytes) -> None:
         self._returned.add(properties.message_id)

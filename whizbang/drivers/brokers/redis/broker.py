@@ -24,6 +24,7 @@ from whizbang.drivers.brokers.redis import scripts
 from whizbang.drivers.brokers.redis.connection import RedisConnection
 from whizbang.drivers.brokers.redis.lag import LagWatch
 from whizbang.drivers.brokers.redis.receiver import RedisReceiver
+from whizbang.drivers.telemetry.operations import Server
 from whizbang.exceptions import WhizbangError
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class RedisBroker(Broker):
     TLS is a `rediss://` url; its parameters are those of redis-py, such as `?ssl_ca_certs=/path`.
     """
 
+    system: ClassVar[str] = "redis"
     own_options: ClassVar[Mapping[str, Any]] = {
         "url": "redis://127.0.0.1:6379/0",
         "max_length": 1_000_000,  # entries of a stream, about
@@ -81,6 +83,27 @@ class RedisBroker(Broker):
                     f"Broker {alias!r}: {name} is {self.options[name]}, not above 0."
                 )
         self._receiver: RedisReceiver | None = None
+
+    @property
+    def server(self) -> Server:
+        url = urlsplit(self.options["url"])
+        if url.scheme == "unix":
+            return Server(url.path)
+        return Server(url.hostname or "localhost", url.port or 6379)
+
+    def destination_of(self, message: BrokerMessage) -> str:
+        folder = "events" if message.kind is Kind.EVENT else "service"
+        return self._key(folder, message.destination)
+
+    @property
+    def group(self) -> str:
+        return "" if self._receiver is None else self._receiver.service
+
+    def source_of(self, delivery: Delivery) -> str:
+        return str(delivery.token[0])
+
+    def depths(self) -> Mapping[str, int]:
+        return self._declared().depths()
 
     def declare(self, topology: Topology) -> None:
         leases = {
@@ -180,8 +203,7 @@ class RedisBroker(Broker):
                     f"It has {len(document)} bytes; broker {self.alias!r} takes {limit} (max_message_bytes)."
                 )
             else:
-                folder = "events" if message.kind is Kind.EVENT else "service"
-                stream = self._key(folder, message.destination)
+                stream = self.destination_of(message)
                 entries.append(_Entry(stream, message.message_id, document))
         return entries, refused
 

@@ -101,6 +101,21 @@ class RedisReceiver:
                     len(of_stream),
                 )
 
+    def depths(self) -> dict[str, int]:
+        """How many entries of each stream the service has not acknowledged; not where Redis does not know."""
+        streams = [lane.stream for lane in self._lanes]
+        with self._connection.answering() as client:
+            pipeline = client.pipeline(transaction=False)
+            for stream in streams:
+                pipeline.xinfo_groups(stream)
+            answers = pipeline.execute()
+        return {
+            stream: group["lag"] + group["pending"]
+            for stream, groups in zip(streams, answers, strict=True)
+            for group in groups
+            if group["name"].decode() == self.service and group.get("lag") is not None
+        }
+
     def release(self) -> None:
         """Give up all leases, so that another receiver need not wait for their end."""
         leases = [lane.lease for lane in self._lanes if lane.is_held]

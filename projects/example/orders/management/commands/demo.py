@@ -45,6 +45,8 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             raise CommandError(STOPPED, returncode=INTERRUPTED) from None
         call_command("sales_report", top=3, stdout=self.stdout)
+        self.stdout.write("\nWhat became of the orders")
+        call_command("outcomes", stdout=self.stdout)
         if options["no_serve"]:
             return
         address = f"{_HOST}:{find_free_port(options['port'])}"

@@ -1,0 +1,1 @@
+"""Many instances of one process: as a saga, and by hand."""

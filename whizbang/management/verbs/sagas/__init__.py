@@ -1,0 +1,1 @@
+"""`saga`: instances, their stories, and what an operator does about them."""

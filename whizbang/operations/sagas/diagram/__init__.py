@@ -1,0 +1,1 @@
+"""A picture of a saga, drawn from its code."""
