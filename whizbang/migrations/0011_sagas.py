@@ -2,6 +2,8 @@
 
 from django.db import migrations, models
 
+from whizbang.drivers.stores.schema import compare_exactly
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -18,6 +20,11 @@ class Migration(migrations.Migration):
             model_name="deadletter",
             name="saga",
             field=models.CharField(blank=True, default="", max_length=200),
+        ),
+        migrations.AddField(
+            model_name="deadletter",
+            name="saga_key",
+            field=models.CharField(blank=True, default="", max_length=255),
         ),
         migrations.CreateModel(
             name="SagaInstance",
@@ -106,5 +113,8 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(fields=("stream", "name"), name="whizbang_timeout_once")
                 ],
             },
+        ),
+        migrations.RunPython(
+            compare_exactly("SagaInstance", "SagaTimeout"), migrations.RunPython.noop, atomic=False
         ),
     ]

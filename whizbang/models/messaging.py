@@ -89,8 +89,10 @@ class DeadLetter(models.Model):
     died_at = models.DateTimeField(auto_now_add=True)
     # As it came over a broker, of one that could not be stored: a CloudEvent in JSON, or what came instead.
     document = models.BinaryField(null=True)
-    # Of an event that found no instance of a saga which asks for that: the saga, and where it stands in the log.
+    # Of an event that found no instance of a saga which asks for that: the saga, the instance's key, and where it
+    # stands in the log.
     saga = models.CharField(max_length=200, blank=True, default="")
+    saga_key = models.CharField(max_length=255, blank=True, default="")
     position = models.BigIntegerField(null=True)
 
     class Meta:

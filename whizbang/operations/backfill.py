@@ -156,6 +156,11 @@ def _find(store: EventStore, subscription: str) -> SubscriptionDefinition:
     definition = find_subscription(store, subscription)
     if definition.kind == "catalogue":
         raise WhizbangError(f"{subscription!r} keeps itself: it cannot be backfilled.")
+    if definition.kind == "saga":
+        raise WhizbangError(
+            f"{subscription!r} is a saga: what it has heard before would make it send its commands once more. "
+            "Where it begins is said by backfill_from, before its first `migrate`."
+        )
     ensure_rows([definition])
     return definition
 

@@ -48,6 +48,11 @@ def dry_run(
         return _ModelRun(definition, scope, min(samples, _MOST_SAMPLES)).run()
     if definition.kind == "catalogue":
         raise WhizbangError(f"{subscription!r} runs no code of yours: there is nothing to try.")
+    if definition.kind == "saga":
+        raise WhizbangError(
+            f"{subscription!r} is a saga, which goes on from where its instances stand: try its code with "
+            "whizbang.testing.SagaScenario."
+        )
     if not allow_outside_effects:
         raise WhizbangError(
             f"{subscription!r} is called as it is. Its writes to this database are rolled back, but mails, "

@@ -188,7 +188,8 @@ def _put_back_one(store: EventStore, run: Redrive, letter: DeadLetter) -> None:
 
 
 def _begin_waiting(run: Redrive, done: Redriven) -> None:
-    if done.where == "log":  # that is all that an event of another service waits for
+    # That is all that an event waits for, of another service or one that a saga had no instance for.
+    if done.where not in ("inbox", "outbox"):
         _note(run, Outcome(is_handled=True), f"message {done.message_id}")
         return
     run.waiting = [*run.waiting, [str(done.message_id), done.where]]

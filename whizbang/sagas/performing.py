@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from whizbang.messages.metadata import Metadata
 from whizbang.messages.types import type_named
 from whizbang.messages.validation import validator
 from whizbang.projections.declaration import By
-from whizbang.sagas.messages import PlannedCommand
+from whizbang.sagas.messages import PlannedCommand, SentCommand, Step, WaitingTimeout
 from whizbang.sagas.saga import Saga
 from whizbang.sagas.standing import Standing, stream_of
 from whizbang.sagas.work import Work
@@ -34,6 +35,23 @@ class Performed:
     changes: dict[str, Any]
     schema: int
 
+    def to_step(self, commands: list[SentCommand], now: datetime) -> Step:
+        """As the instance's stream keeps it; `commands` are those that were asked for, as they were sent."""
+        timeouts = self.work.timeouts
+        return Step(
+            methods=self.methods,
+            changes=self.changes,
+            schema=self.schema,
+            commands=commands,
+            timeouts=[
+                WaitingTimeout(name=name, due_at=deadline.due_at(now))
+                for name, deadline in timeouts.items()
+                if deadline is not None
+            ],
+            cancelled=[name for name, deadline in timeouts.items() if deadline is None],
+            compensations=[planned(command) for command in self.work.compensations],
+        )
+
 
 class Performer:
     """One instance in memory, for as many messages as a batch has for it."""
@@ -41,17 +59,25 @@ class Performer:
     def __init__(self, standing: Standing) -> None:
         self.standing = standing
         self._type = standing.saga.state_type()
-        self._saga = self._make()
+        self._schema = standing.saga.__whizbang_steps__.schema
+        self._saga = self._make(self._load())
 
-    def _make(self) -> Saga:
-        standing = self.standing
-        saga = standing.saga()
-        saga.__dict__.update(self._type.defaults())
-        saga.key = standing.key
-        schema = standing.saga.__whizbang_steps__.schema
-        if standing.schema:
-            standing.upcast_to(schema)
-            saga.__dict__.update(self._type.load(standing.state))
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The state, as methods see it."""
+        return {
+            name: value for name, value in vars(self._saga).items() if name in self._type.fields
+        }
+
+    def _load(self) -> dict[str, Any]:
+        if not self.standing.schema:
+            return self._type.defaults()
+        self.standing.upcast_to(self._schema)
+        return self._type.load(self.standing.state)
+
+    def _make(self, attributes: dict[str, Any]) -> Saga:
+        saga = self.standing.saga()
+        saga.__dict__.update(attributes, key=self.standing.key)
         return saga
 
     def fill(self, names: Sequence[tuple[str, By]], event: Any) -> None:
@@ -73,19 +99,24 @@ class Performer:
                     break
         finally:
             self._saga._work = None
-        return Performed(
-            called, work, self._changes(), self.standing.saga.__whizbang_steps__.schema
-        )
+        return Performed(called, work, self._changes(), self._schema)
 
     def _changes(self) -> dict[str, Any]:
+        """The next message finds what was stored, in this batch as in a later one."""
         before = self.standing.state
         attributes = {name: v for name, v in vars(self._saga).items() if name != "key"}
         after = self._type.dump(attributes)
+        self._saga = self._make(self._type.load(after))
         return {
             name: value
             for name, value in after.items()
-            if name not in before or before[name] != value or type(before[name]) is not type(value)
+            if name not in before or not _is_same(before[name], value)
         }
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """1, 1.0 and True are equal, and not the same."""
+    return one == other and msgspec.json.encode(one) == msgspec.json.encode(other)
 
 
 def planned(command: Command[Any]) -> PlannedCommand:

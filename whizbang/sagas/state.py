@@ -38,7 +38,7 @@ class StateType:
         return msgspec.structs.asdict(self._convert(data))
 
     def dump(self, attributes: dict[str, Any]) -> dict[str, Any]:
-        """Attributes as plain data. Raises WhizbangError for what could not be loaded again."""
+        """Attributes as plain data. Raises WhizbangError for what cannot be stored."""
         unknown = sorted(
             name for name in attributes if name not in self.fields and not name.startswith("_")
         )
@@ -49,10 +49,10 @@ class StateType:
             )
         known = {name: attributes[name] for name in self.fields if name in attributes}
         try:
-            data = {name: msgspec.to_builtins(v, str_keys=True) for name, v in known.items()}
+            # As it will be read: not every number that Python has is one in JSON.
+            data: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(known))
         except (TypeError, ValueError, OverflowError, RecursionError) as exc:
             raise WhizbangError(f"The state of {self._owner} cannot be stored: {exc}") from exc
-        self._convert(data)
         return data
 
     def _convert(self, data: dict[str, Any]) -> Any:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from whizbang.domain.context import Context, current_context
-from whizbang.domain.unit_of_work import UnitOfWork
+from whizbang.domain.unit_of_work import PlacedEvent, UnitOfWork
 from whizbang.drivers.clock import database_now
 from whizbang.drivers.rows import rows_of
+from whizbang.exceptions import ConcurrencyError, WhizbangError
 from whizbang.messages.base import Command, Event
 from whizbang.messages.envelope import Envelope
 from whizbang.messages.metadata import Metadata, WireMetadata
@@ -29,21 +30,23 @@ from whizbang.sagas.messages import (
     SagaTimeoutSkipped,
     SentCommand,
     Step,
-    WaitingTimeout,
 )
-from whizbang.sagas.performing import Performed, Performer, command_of, planned, planned_as
+from whizbang.sagas.performing import Performed, Performer, command_of, planned_as
 from whizbang.sagas.saga import Saga
 from whizbang.sagas.standing import Standing, stream_of
 from whizbang.sagas.work import Sending
 from whizbang.store.event_store import EventStore
 
 _NO_STEP = Step(methods=[], changes={})
+# Streams, by alias, that were not where their rows say: until it is written anew the row does not count.
+_doubted: set[tuple[str, str]] = set()
 
 
 class _Instance:
-    def __init__(self, standing: Standing) -> None:
+    def __init__(self, standing: Standing, stored_timeouts: Collection[str]) -> None:
         self.standing = standing
-        self.stored_timeouts = frozenset(standing.timeouts)
+        self.awaited = frozenset(standing.timeouts)  # when it was loaded
+        self.stored_timeouts = frozenset(stored_timeouts)  # that have a row
         self.set_timeouts: set[str] = set()  # in this batch
         self.is_touched = False
         self._performer: Performer | None = None
@@ -59,7 +62,7 @@ class StepBatch:
     """Takes steps in memory, and writes them all at once.
 
     Two batches that meet at one instance wait for each other at its row, and the append checks the
-    stream's version.
+    stream's version. A row that turns out to be behind its stream is made from it the next time.
     """
 
     def __init__(self, store: EventStore, saga: type[Saga]) -> None:
@@ -76,22 +79,36 @@ class StepBatch:
         rows = rows_of(SagaInstance, SagaInstance._meta.pk, self._store.using)
         found = rows.load(sorted(streams), is_locked=True)
         for stream, row in found.items():
-            self._keep(stream, Standing.from_row(self.saga, row))  # type: ignore[arg-type]
-        self._load_from_streams({s: key for s, key in streams.items() if s not in found})
+            if (self._store.using, stream) not in _doubted:
+                standing = Standing.from_row(self.saga, row)  # type: ignore[arg-type]
+                self._keep(standing, standing.timeouts)
+        self._load_from_streams([key for key in streams.values() if key not in self._instances])
 
-    def _load_from_streams(self, streams: dict[str, str]) -> None:
-        """Of those without a row: it was cleaned up, or there is none yet."""
-        if not streams:
+    def _load_from_streams(self, keys: Sequence[str]) -> None:
+        """Of those without a row that counts: it was cleaned up, or there is none yet."""
+        if not keys:
             return
-        versions = self._store.driver.stream_versions(list(streams))
-        for stream, key in streams.items():
+        streams = [stream_of(self.saga, key) for key in keys]
+        versions = self._store.driver.stream_versions(streams)
+        waiting = self._names_of_timeouts([stream for stream in streams if versions.get(stream)])
+        for stream, key in zip(streams, keys, strict=True):
             self._unit.expected[stream] = 0
             if versions.get(stream):
-                self._keep(stream, standing_from_stream(self._store, self.saga, key))
+                standing = standing_from_stream(self._store, self.saga, key)
+                self._keep(standing, waiting.get(stream, ()))
 
-    def _keep(self, stream: str, standing: Standing) -> None:
-        self._unit.expected[stream] = standing.version
-        self._instances[standing.key] = _Instance(standing)
+    def _names_of_timeouts(self, streams: Sequence[str]) -> dict[str, list[str]]:
+        """Of those that have rows, by stream."""
+        found: dict[str, list[str]] = {}
+        if streams:
+            rows = SagaTimeout.objects.using(self._store.using).filter(stream__in=streams)
+            for stream, name in rows.values_list("stream", "name"):
+                found.setdefault(stream, []).append(name)
+        return found
+
+    def _keep(self, standing: Standing, stored_timeouts: Collection[str]) -> None:
+        self._unit.expected[standing.stream] = standing.version
+        self._instances[standing.key] = _Instance(standing, stored_timeouts)
 
     def standing_of(self, key: str) -> Standing | None:
         """Where a loaded instance stands; None when there is none."""
@@ -122,16 +139,26 @@ class StepBatch:
         self._take(instance, performed, reacted, envelope)
         return True
 
-    def time_out(self, key: str, name: str, due_at: datetime) -> None:
-        """Let a loaded instance handle a timeout; nothing happens where it does not wait for it any more."""
+    def time_out(self, key: str, name: str, due_at: datetime) -> bool:
+        """Let a loaded instance handle a timeout; False when it did not wait for it any more."""
         instance = self._instances.get(key)
-        if instance is None or name not in instance.standing.timeouts:
-            return
+        if instance is None:
+            return False
+        if name in instance.set_timeouts:
+            return True  # replaced in this batch: it is the new one that it waits for
+        if name not in instance.standing.timeouts:
+            return name in instance.awaited  # cancelled in this batch, or it has ended
+        if name not in self.saga.timeouts:
+            raise WhizbangError(
+                f"{self.saga.name()} has no method marked @on_timeout({name!r}) any more: bring one back, or leave "
+                "the timeout out."
+            )
         event = SagaTimedOut(name=name, due_at=due_at, step=_NO_STEP)
         envelope = self._envelope_by_origin(instance.standing, event, due_at)
         methods = [self.saga.timeouts[name]]
         performed = self._perform(instance, methods, [], envelope)
         self._take(instance, performed, event, envelope)
+        return True
 
     def skip_timeout(self, key: str, name: str, *, reason: str, operator: str) -> None:
         """Leave a timeout of a loaded instance out for good."""
@@ -156,7 +183,7 @@ class StepBatch:
         unit = self._unit
         touched = [i for i in self._instances.values() if i.is_touched]
         by_stream = {i.standing.stream: i.standing for i in touched}
-        for item in unit.commit():
+        for item in self._append():
             standing = by_stream.get(item.stream)
             if standing is not None:
                 standing.stand_at(item.place.version, item.place.recorded_at)
@@ -168,6 +195,14 @@ class StepBatch:
             rows = rows_of(SagaInstance, SagaInstance._meta.pk, self._store.using)
             rows.upsert([instance.standing.to_row() for instance in touched])
         self._write_timeouts(touched)
+        _doubted.difference_update((self._store.using, stream) for stream in by_stream)
+
+    def _append(self) -> list[PlacedEvent]:
+        try:
+            return self._unit.commit()
+        except ConcurrencyError as exc:
+            _doubted.add((self._store.using, exc.stream))
+            raise
 
     def _envelope_of(self, event: Event, meta: Metadata) -> Envelope:
         envelope = Envelope(event)
@@ -183,7 +218,7 @@ class StepBatch:
     def _start(
         self, key: str, reactions: Sequence[tuple[str, By]], event: Event, envelope: Envelope
     ) -> _Instance:
-        instance = self._instances[key] = _Instance(Standing(self.saga, key))
+        instance = self._instances[key] = _Instance(Standing(self.saga, key), ())
         started = SagaStarted(saga=self.saga.name(), key=key)
         self._add(instance, started, Envelope(started, parent=envelope.metadata))
         instance.performer.fill(reactions, event)
@@ -211,19 +246,8 @@ class StepBatch:
     ) -> None:
         """Turn what the methods asked for into the step's events, and fold them."""
         work = performed.work
-        step = Step(
-            methods=performed.methods,
-            changes=performed.changes,
-            schema=performed.schema,
-            commands=[self._send(sending, envelope) for sending in work.sent],
-            timeouts=[
-                WaitingTimeout(name=name, due_at=deadline.due_at(self._now()))
-                for name, deadline in work.timeouts.items()
-                if deadline is not None
-            ],
-            cancelled=[name for name, deadline in work.timeouts.items() if deadline is None],
-            compensations=[planned(command) for command in work.compensations],
-        )
+        commands = [self._send(sending, envelope) for sending in work.sent]
+        step = performed.to_step(commands, self._now())
         instance.set_timeouts.update(waiting.name for waiting in step.timeouts)
         self._note(instance, msgspec.structs.replace(event, step=step), envelope)
         if work.is_complete:
@@ -288,7 +312,7 @@ class StepBatch:
                     due_at=due_at,
                 )
                 for name, due_at in standing.timeouts.items()
-                if name in instance.set_timeouts
+                if name in instance.set_timeouts or name not in instance.stored_timeouts
             )
         timeouts = SagaTimeout.objects.using(self._store.using)
         if gone:

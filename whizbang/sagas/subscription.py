@@ -17,7 +17,8 @@ from whizbang.sagas.steps import StepBatch
 from whizbang.sagas.unmatched import bury_unmatched
 from whizbang.store.event_store import EventStore, Recorded, stored_names
 from whizbang.subscriptions.definition import SubscriptionDefinition
-from whizbang.subscriptions.partitioning import BY_KEY, WHOLE, KeyFilter
+from whizbang.subscriptions.parked_keys import OneKey
+from whizbang.subscriptions.partitioning import BY_KEY, WHOLE, KeyFilter, name_of_key
 from whizbang.subscriptions.tracing import carried_by, telling_event
 
 
@@ -56,9 +57,9 @@ class SagaSubscription(SubscriptionDefinition):
             for item in unmatched:
                 bury_unmatched(self.store, self.name, item.key, item.event, item.meta)
 
-    def offer(self, rows: Sequence[StoredRow]) -> bool:
-        """Deliver events again, outside of their order; False when one has no instance."""
-        return not self._react(rows, WHOLE)
+    def offer(self, rows: Sequence[StoredRow], key: str) -> bool:
+        """Let one instance hear events outside of their order; False when there is none."""
+        return not self._react(rows, OneKey(name_of_key(key), WHOLE))
 
     def _react(self, rows: Sequence[StoredRow], keys: KeyFilter) -> list[Heard]:
         """Let the instances hear what is theirs; gives what has none."""

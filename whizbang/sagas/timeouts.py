@@ -13,10 +13,11 @@ from django.db.models.functions import Now
 from whizbang.drivers.errors import is_passing
 from whizbang.exceptions import ConcurrencyError
 from whizbang.messages.text import error_text, traceback_text
-from whizbang.models import ParkedStream, SagaInstance, SagaTimeout
+from whizbang.models import ParkedStream, SagaInstance, SagaTimeout, Subscription
 from whizbang.sagas.declaration import sagas_here
 from whizbang.sagas.saga import Saga
 from whizbang.sagas.steps import StepBatch
+from whizbang.sagas.unheard import first_unheard_at
 from whizbang.store.event_store import EventStore
 
 logger = logging.getLogger(__name__)
@@ -34,13 +35,18 @@ class TimeoutPart:
         """Fire what is due; gives how many were looked at, also those that failed and were set aside."""
         if not self._is_needed:
             return 0
-        return sum(self._fire(saga) for saga in sagas_here() if saga.timeouts)
+        names = set(self._ripe().order_by().values_list("saga", flat=True).distinct())
+        return sum(self._fire(saga) for saga in sagas_here() if saga.name() in names)
 
     def close(self) -> None:
         """Locks ended with their transactions."""
 
     def _fire(self, saga: type[Saga]) -> int:
-        due = list(self._due(saga)[:_MOST])
+        due = self._due(saga)
+        unheard_at = first_unheard_at(self.store, saga) if due else None
+        if unheard_at is not None:
+            # Workers were away: what happened before a timeout was due is heard before it.
+            due = [timeout for timeout in due if timeout.due_at < unheard_at]
         if not due:
             return 0
         fired = self._attempt(lambda: self._fire_all(saga, due))
@@ -67,34 +73,44 @@ class TimeoutPart:
                 raise
             return exc
 
-    def _due(self, saga: type[Saga]) -> Any:
+    def _due(self, saga: type[Saga]) -> list[SagaTimeout]:
+        return list(self._ripe().filter(saga=saga.name())[:_MOST])
+
+    def _ripe(self) -> Any:
         """In the order in which they are due. What waits for an operator keeps its timeouts waiting too."""
-        parked = ParkedStream.objects.using(self.store.using).filter(
+        using = self.store.using
+        parked = ParkedStream.objects.using(using).filter(
             subscription=OuterRef("saga"), unit=ParkedStream.Unit.KEY, key=OuterRef("key")
         )
-        rows = SagaTimeout.objects.using(self.store.using)
-        rows = rows.filter(saga=saga.name(), parked_at__isnull=True, due_at__lte=Now())
-        return rows.filter(~Exists(parked)).order_by("due_at", "id")
+        paused = Subscription.objects.using(using).filter(
+            name=OuterRef("saga"), status=Subscription.Status.PAUSED
+        )
+        rows = SagaTimeout.objects.using(using).filter(parked_at__isnull=True, due_at__lte=Now())
+        return rows.filter(~Exists(parked), ~Exists(paused)).order_by("due_at", "id")
 
     def _fire_all(self, saga: type[Saga], due: Sequence[SagaTimeout]) -> int:
         """An instance that another transaction is busy with comes later: it may cancel the timeout."""
-        free = set(self._lock({timeout.stream for timeout in due}))
+        free = self._lock({timeout.stream for timeout in due})
         pks = [timeout.pk for timeout in due if timeout.stream in free]
         # Read again behind the locks: whoever had them may have cancelled, fired or parked something.
-        rows = list(self._due(saga).filter(pk__in=pks))
+        rows = list(self._ripe().filter(pk__in=pks))
         batch = StepBatch(self.store, saga)
         batch.load(timeout.key for timeout in rows)
-        for timeout in rows:
-            batch.time_out(timeout.key, timeout.name, timeout.due_at)
+        left = [t.pk for t in rows if not batch.time_out(t.key, t.name, t.due_at)]
+        if left:  # nobody waits for them
+            SagaTimeout.objects.using(self.store.using).filter(pk__in=left).delete()
         batch.write()
         return len(rows)
 
-    def _lock(self, streams: set[str]) -> list[str]:
+    def _lock(self, streams: set[str]) -> set[str]:
+        """Those that nobody else is busy with, also where the row is yet to be made from the stream."""
         using = self.store.using
         rows = SagaInstance.objects.using(using).filter(stream__in=streams).order_by("stream")
-        if connections[using].features.has_select_for_update_skip_locked:
-            rows = rows.select_for_update(skip_locked=True)
-        return list(rows.values_list("stream", flat=True))
+        names = rows.values_list("stream", flat=True)
+        if not connections[using].features.has_select_for_update_skip_locked:
+            return streams
+        free = set(names.select_for_update(skip_locked=True))
+        return free if len(free) == len(streams) else free | (streams - set(names))
 
     def _park(self, timeout: SagaTimeout, error: Exception) -> None:
         logger.error(

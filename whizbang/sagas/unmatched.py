@@ -35,6 +35,7 @@ def bury_unmatched(store: EventStore, saga: str, key: str, event: Event, meta: M
         error=f"{saga} has no instance with the key {key!r}.",
         attempts=1,
         saga=saga,
+        saga_key=key,
         position=meta.position,
     )
 
@@ -54,7 +55,8 @@ def offer_again(store: EventStore, letter: DeadLetter) -> None:
     rows = list(store.driver.read_log(after=position - 1, until=position, limit=1))
     if not rows:
         raise WhizbangError(f"There is no event at position {position} of the log any more.")
-    if not SagaSubscription(store, saga).offer(rows):
+    if not SagaSubscription(store, saga).offer(rows, letter.saga_key):
         raise WhizbangError(
-            f"{letter.saga} still has no instance for the event: start one, or discard the letter."
+            f"{letter.saga} still has no instance with the key {letter.saga_key!r}: start one, or discard the "
+            "letter."
         )

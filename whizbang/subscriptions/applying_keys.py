@@ -93,6 +93,7 @@ class KeyApplier(Applier):
                 park_again(parked, row, error, using=self.using)
                 return applied
             applied += 1
+        self.definition.note_parked(parked.key, "")
         self._rows().filter(pk=parked.pk).delete()
         return applied
 

@@ -70,7 +70,7 @@ class SubscriptionDefinition(ABC):
         raise NotImplementedError(f"{self.name} is not partitioned by key.")
 
     def note_parked(self, key: str, error: str) -> None:  # noqa: B027 - most keep nothing of it
-        """Told, in the same transaction, that a key was set aside, or has failed again in a retry."""
+        """Told, in the same transaction, that a key was set aside or has failed again; without an error, that it goes on."""
 
     @abstractmethod
     def deliver(self, rows: Sequence[StoredRow]) -> None:

@@ -1,4 +1,4 @@
-"""What users' tests need: Scenario for aggregates, drain for everything that waits.
+"""What users' tests need: Scenario for aggregates, SagaScenario for sagas, drain for everything that waits.
 
 Imported when first used: pytest loads the plugin beside it before Django is set up.
 """
@@ -12,15 +12,17 @@ if TYPE_CHECKING:
     from whizbang.testing.caching import forget_caches as forget_caches
     from whizbang.testing.draining import DrainCounts as DrainCounts
     from whizbang.testing.draining import drain as drain
+    from whizbang.testing.saga_scenario import SagaScenario as SagaScenario
     from whizbang.testing.scenario import Scenario as Scenario
 
 _HOMES = {
     "DrainCounts": "draining",
     "drain": "draining",
+    "SagaScenario": "saga_scenario",
     "Scenario": "scenario",
     "forget_caches": "caching",
 }
-__all__ = ["DrainCounts", "Scenario", "drain", "forget_caches"]
+__all__ = ["DrainCounts", "SagaScenario", "Scenario", "drain", "forget_caches"]
 
 
 def __getattr__(name: str) -> Any:

@@ -61,7 +61,7 @@ class Scenario:
         self._check_run()
         if self._error is not None:
             raise AssertionError(
-                f"Expected {list(expected)}, but it raised {_describe(self._error)}."
+                f"Expected {list(expected)}, but it raised {describe_error(self._error)}."
             ) from self._error
         recorded = list(self._aggregate._pending)
         if recorded != list(expected):
@@ -75,7 +75,7 @@ class Scenario:
             raise AssertionError(f"Expected {error.__name__}, recorded {self._aggregate._pending}.")
         if not isinstance(self._error, error):
             raise AssertionError(
-                f"Expected {error.__name__}, got {_describe(self._error)}."
+                f"Expected {error.__name__}, got {describe_error(self._error)}."
             ) from self._error
         return self
 
@@ -99,7 +99,7 @@ class Scenario:
             current_context.reset(token)
 
 
-def _describe(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
