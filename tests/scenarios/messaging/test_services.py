@@ -17,7 +17,10 @@ from tests.example.four_services import (
 )
 from tests.processes import wait_until
 
-BROKERS = {"sqlite": ["redis", "kafka"], "postgres": ["rabbitmq"]}.get(settings.DATABASE_KIND, [])
+BROKERS = {
+    "sqlite": ["kafka", pytest.param("redis", marks=pytest.mark.soak)],
+    "postgres": ["rabbitmq"],
+}.get(settings.DATABASE_KIND, [])
 ORDERS = 60
 # All of it on RabbitMQ and PostgreSQL; 17, 18 and 20 on Redis and Kafka, with SQLite, too.
 _LONG_BUT_ON_RABBITMQ = () if BROKERS == ["rabbitmq"] else pytest.mark.soak
