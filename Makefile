@@ -81,10 +81,13 @@ test-sqlite: $(TEST)/.stamp
 	@echo "== Tests: $(shell $(TEST)/bin/python --version), SQLite"
 	$(call spread,$(TEST),sqlite)
 
-# What speaks to other servers, or measures, is seen once: it has nothing to do with the database of the run.
-OF_NO_DATABASE := $(addprefix --ignore=tests/,benchmarks packaging drivers/sinks drivers/brokers/redis \
-	drivers/brokers/test_rabbitmq.py drivers/brokers/test_kafka.py drivers/brokers/test_kafka_faults.py \
-	example/test_demo.py)
+# What speaks to other servers, or to people, or measures, is seen once: it has nothing to do with the database of the run.
+OF_NO_DATABASE := $(addprefix --ignore=tests/,benchmarks packaging messages domain routing testing admin \
+	drivers/sinks drivers/telemetry drivers/brokers/redis drivers/brokers/test_rabbitmq.py drivers/brokers/test_kafka.py \
+	drivers/brokers/test_kafka_faults.py drivers/brokers/test_tls.py example/test_demo.py messaging/test_secrets.py \
+	operations/liveness operations/worker_group operations/test_worker_health.py operations/test_schedule.py \
+	operations/test_schemas.py operations/test_schema_changes.py operations/test_scope.py operations/test_topology.py \
+	sagas/test_diagram.py scenarios/test_external_projection.py)
 
 # With CI=true the run starts in any case, and fails when the server is missing.
 test-postgres: $(TEST)/.stamp
@@ -94,7 +97,8 @@ test-postgres: $(TEST)/.stamp
 	fi
 
 # What touches the database; the rest has been seen on the other two.
-MARIADB_TESTS := $(addprefix tests/,drivers messaging operations projections scenarios store subscriptions test_checks.py)
+MARIADB_TESTS := $(addprefix tests/,drivers messaging operations projections sagas scenarios store subscriptions test_checks.py) \
+	$(addprefix --ignore=tests/operations/,test_celery.py test_tick.py test_metrics.py test_dry_run.py test_status.py)
 
 test-mariadb: $(TEST)/.stamp
 	@echo "== Tests: $(shell $(TEST)/bin/python --version), MariaDB"
@@ -107,7 +111,7 @@ ON_ONE_PYTHON := scenarios benchmarks packaging drivers/stores/test_model.py sto
 	drivers/brokers drivers/sinks example/test_sales_report.py example/test_services.py example/test_killed_saga.py \
 	example/test_rebuild.py operations/test_worker_process.py operations/test_celery.py projections/test_cached_following.py
 # The oldest and the newest Django see these; the one between sees what it may have changed.
-IGNORED_3.12 := $(addprefix --ignore=tests/,subscriptions projections store)
+IGNORED_3.12 := $(addprefix --ignore=tests/,subscriptions projections store operations admin sagas drivers example)
 
 test-versions: $(addprefix test-,$(OTHER_VERSIONS))
 

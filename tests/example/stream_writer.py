@@ -1,6 +1,6 @@
-"""Shipping records that shipments were stopped, again and again: `python -m tests.example.stream_writer FIRST STREAMS`.
+"""Shipping records that orders were shipped, again and again: `python -m tests.example.stream_writer FIRST STREAMS`.
 
-An event of each stream in turn, of versions FIRST to FIRST + 4. Nobody reacts to them.
+An event of each stream in turn, of versions FIRST to FIRST + 4. No process waits for them.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ EVENTS_OF_EACH = 5
 
 def main(first: int, streams: int) -> dict[str, int]:
     import whizbang
-    from projects.example.shipping.messages import ShipmentStopped
+    from projects.example.shipping.messages import OrderShipped
 
     store = whizbang.event_store()
     for version in range(first, first + EVENTS_OF_EACH):
         for number in range(streams):
-            event = ShipmentStopped(order_id=str(number))
+            event = OrderShipped(order_id=f"{number}-{version}")
             store.append(f"shipping.Parcel-{number}", [event], expected=version - 1)
     return {"written": EVENTS_OF_EACH * streams}
 

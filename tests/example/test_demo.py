@@ -40,6 +40,7 @@ def test_demo_imports_real_orders_and_ships_them() -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("cdnow_path")
+@pytest.mark.soak
 def test_demo_stops_importing_when_its_time_is_over_and_goes_on_next_time() -> None:
     first, second = StringIO(), StringIO()
 

@@ -50,7 +50,9 @@ def kafka(port: int) -> dict[str, Any]:
     return {"BACKEND": f"{DRIVERS}.kafka.KafkaBroker", "OPTIONS": options}
 
 
-@pytest.mark.parametrize("configure", [rabbitmq, redis, kafka])
+@pytest.mark.parametrize(
+    "configure", [rabbitmq, redis, pytest.param(kafka, marks=pytest.mark.soak)]
+)
 def test_password_is_neither_logged_nor_stored_nor_shown(
     configure: Any, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:

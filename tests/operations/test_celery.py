@@ -13,6 +13,7 @@ import pytest
 from django.conf import settings
 
 import whizbang
+from tests.marks import soak_on
 from tests.processes import kill, running_worker, stop, wait_until
 from tests.shop.gate import Gate
 from tests.shop.messages import OpenOrder, PassGate, PassGateOutside
@@ -116,6 +117,7 @@ def ticks(what: str) -> set[str]:
     return {text.split()[-2] for text in texts.values_list("text", flat=True)}
 
 
+@soak_on("sqlite")
 def test_work_of_lost_celery_workers_is_done_by_another_one_once(celery: Any, gate: Gate) -> None:
     """First a child of the pool is killed, then all of a worker; tasks are acknowledged late and so come again."""
     from django_celery_beat.models import PeriodicTask

@@ -208,6 +208,7 @@ def children_of(process: int) -> set[int]:
     return set(map(int, listed.stdout.split()))
 
 
+@pytest.mark.soak
 def test_group_ends_with_work_that_ends(environment: dict[str, str]) -> None:
     whizbang.publish_batch(OpenOrder(order_id=str(number)) for number in range(30))
     with running_worker(environment, "--processes", "2", "--until-idle") as parent:

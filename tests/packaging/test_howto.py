@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.packaging.fresh_project import CLOSING_CHECKS, ROOT, FreshProject, clean_environment
 from tests.packaging.readme import Step, read_steps
 
@@ -42,6 +44,7 @@ class ProjectHere(FreshProject):
         super()._follow_shell(Step(kind="shell", argument="", text="".join(lines), line=step.line))
 
 
+@pytest.mark.soak
 def test_the_pages_steps_do_what_they_say(tmp_path: Path) -> None:
     project = ProjectHere(tmp_path)
     for page in PAGES:

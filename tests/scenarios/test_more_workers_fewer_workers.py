@@ -10,6 +10,7 @@ from subprocess import Popen
 import pytest
 from django.db import connection
 
+from tests.marks import soak_on
 from tests.processes import kill, stop, wait_until
 from tests.scenarios.read_model import (
     Environment,
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 CHANGES = ("start", "start", "start", "kill", "start", "stop", "start", "kill", "kill")
 
 
+@soak_on("sqlite", "mariadb")
 def test_workers_come_and_go(child_environment: Environment) -> None:
     if connection.vendor == "sqlite" and connection.is_in_memory_db():
         pytest.skip("processes need a database in a file")

@@ -14,6 +14,7 @@ from django.db import connection, connections
 from django.db.models.functions import Now
 
 import whizbang
+from tests.marks import soak_on
 from tests.processes import kill, stop, wait_until
 from tests.scenarios.read_model import Environment, start_worker
 from tests.words.fold import (
@@ -144,6 +145,7 @@ def test_hashing_the_stream_would_lose_updates(child_environment: Environment) -
     assert counted_words() != folded_words()
 
 
+@soak_on("sqlite", "mariadb")
 def test_split_and_merge_while_events_flow(child_environment: Environment) -> None:
     with start(child_environment) as one, start(child_environment) as two:
         with talking():
@@ -174,6 +176,7 @@ def test_partitions_of_a_killed_worker_are_taken_over(child_environment: Environ
     assert are_equal()
 
 
+@soak_on("sqlite", "mariadb")
 def test_worker_that_comes_gets_its_share_and_gives_it_back(
     child_environment: Environment,
 ) -> None:

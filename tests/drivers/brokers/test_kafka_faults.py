@@ -185,6 +185,7 @@ class TestReceiving:
             broker.acknowledge(held)
         assert suite.take(broker, 1) == [sent]
 
+    @pytest.mark.soak
     def test_cluster_that_goes_away_is_told_and_found_again(
         self, cluster: MockCluster, connect: _Connect
     ) -> None:

@@ -15,6 +15,7 @@ from tests.example.four_services import (
     check_nothing_left,
     four_services,
 )
+from tests.marks import soak_on
 from tests.processes import wait_until
 
 BROKERS = {
@@ -39,7 +40,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FourService
         pytest.param("shipping", "outbox published", marks=_LONG_BUT_ON_RABBITMQ),  # 17
         pytest.param("orders", "received before commit", marks=pytest.mark.soak),
         pytest.param("orders", "received before acknowledge", marks=pytest.mark.soak),
-        ("inventory", "received before acknowledge"),  # 18
+        pytest.param("inventory", "received before acknowledge", marks=_LONG_BUT_ON_RABBITMQ),  # 18
     ],
 )
 def test_killed_between_its_steps_it_sends_or_gets_again_and_the_effect_is_once(
@@ -91,6 +92,7 @@ def test_broker_that_is_down_for_long_holds_no_writer_up_and_nothing_is_lost(
     check_nothing_left(found, "orders")
 
 
+@soak_on("sqlite")
 def test_several_workers_of_each_service_keep_the_order(shop: FourServices) -> None:
     """Scenario 20: two relays, two receivers, and workers that come and go."""
     names = ("shipping", "orders", "inventory")

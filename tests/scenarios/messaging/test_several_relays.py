@@ -18,7 +18,7 @@ BROKERS = {
     "sqlite": ["kafka", pytest.param("redis", marks=pytest.mark.soak)],
     "postgres": ["rabbitmq"],
 }.get(settings.DATABASE_KIND, [])
-TOPIC, EVENT = "whizbang.topic.shipping", "shipping.ShipmentStopped"
+TOPIC, EVENT = "whizbang.topic.shipping", "shipping.OrderShipped"
 RELAYS, PARTITIONS, STREAMS, ROUNDS = 3, 4, 20, 3
 
 
