@@ -87,7 +87,7 @@ OF_NO_DATABASE := $(addprefix --ignore=tests/,benchmarks packaging messages doma
 	drivers/brokers/test_kafka_faults.py drivers/brokers/test_tls.py example/test_demo.py messaging/test_secrets.py \
 	operations/liveness operations/worker_group operations/test_worker_health.py operations/test_schedule.py \
 	operations/test_schemas.py operations/test_schema_changes.py operations/test_scope.py operations/test_topology.py \
-	sagas/test_diagram.py scenarios/test_external_projection.py)
+	sagas/test_diagram.py scenarios/test_external_projection.py projections/test_external.py)
 
 # With CI=true the run starts in any case, and fails when the server is missing.
 test-postgres: $(TEST)/.stamp
@@ -109,7 +109,8 @@ test-mariadb: $(TEST)/.stamp
 # What tries the database, the wheel and the benchmarks takes minutes and tells nothing of the Python.
 ON_ONE_PYTHON := scenarios benchmarks packaging drivers/stores/test_model.py store/test_bounded_memory.py \
 	drivers/brokers drivers/sinks example/test_sales_report.py example/test_services.py example/test_killed_saga.py \
-	example/test_rebuild.py operations/test_worker_process.py operations/test_celery.py projections/test_cached_following.py
+	example/test_rebuild.py operations/test_worker_process.py operations/test_worker_health.py operations/worker_group operations/test_celery.py \
+	projections/test_cached_following.py
 # The oldest and the newest Django see these; the one between sees what it may have changed.
 IGNORED_3.12 := $(addprefix --ignore=tests/,subscriptions projections store operations admin sagas drivers example)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from projects.example.fates import Fate
+from tests.marks import soak_on
 from tests.processes import running, wait_for_end
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -48,6 +49,7 @@ def kill_at(
         *(pytest.param({fate: None}, id=fate, marks=pytest.mark.soak) for fate in Fate),
     ],
 )
+@soak_on("postgres")
 def test_order_comes_to_the_same_wherever_its_worker_was_killed(
     child_environment: dict[str, str], plan: dict[str, list[int] | None]
 ) -> None:

@@ -15,6 +15,7 @@ from projects.example.orders.messages import OrderCancelled, OrderPlaced
 from projects.example.orders.models import Customer, SalesDay, TrackedOrder
 from projects.example.payments.messages import PaymentCharged
 from projects.example.shipping.messages import OrderShipped
+from tests.marks import soak_on
 from whizbang.models import Rebuild
 from whizbang.operations.rebuild import request_rebuild
 from whizbang.testing import drain
@@ -32,6 +33,7 @@ Rows = dict[Any, dict[str, Any]]
 
 @pytest.mark.usefixtures("no_tables_of_rebuilds")
 @pytest.mark.parametrize("limit", [400, pytest.param(None, marks=pytest.mark.soak)])
+@soak_on("postgres")
 def test_rebuilt_rows_equal_an_offline_fold(
     cdnow_path: Path, run_import: Callable[..., str], limit: int | None, settings: Any
 ) -> None:

@@ -145,7 +145,7 @@ def test_hashing_the_stream_would_lose_updates(child_environment: Environment) -
     assert counted_words() != folded_words()
 
 
-@soak_on("sqlite", "mariadb")
+@pytest.mark.soak
 def test_split_and_merge_while_events_flow(child_environment: Environment) -> None:
     with start(child_environment) as one, start(child_environment) as two:
         with talking():

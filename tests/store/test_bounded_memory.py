@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.marks import soak_on
 from tests.processes import ROOT
 
 READS = [
@@ -43,6 +44,7 @@ def peak_mb(environment: dict[str, str], way: str, count: int) -> int:
     return int(done.stdout)
 
 
+@soak_on("postgres", "mariadb")
 def test_memory_does_not_grow_with_the_log(child_environment: dict[str, str]) -> None:
     importing = [peak_mb(child_environment, "import_events", FEW)]
     few = {way: peak_mb(child_environment, way, FEW) for way in ("read_all", "aread_all")}

@@ -46,7 +46,14 @@ def delay(proxy: Proxy, round: int) -> None:
     proxy.delay_seconds = (0.02, 0.3, 0.05, 0.0)[round]
 
 
-@pytest.mark.parametrize("disturb", [cut, half_close, delay])
+@pytest.mark.parametrize(
+    "disturb",
+    [
+        cut,
+        pytest.param(half_close, marks=pytest.mark.soak),
+        pytest.param(delay, marks=pytest.mark.soak),
+    ],
+)
 def test_nothing_is_lost_doubled_or_reordered(
     shop: FourServices, disturb: Callable[[Proxy, int], None]
 ) -> None:

@@ -15,7 +15,6 @@ from tests.example.four_services import (
     check_nothing_left,
     four_services,
 )
-from tests.marks import soak_on
 from tests.processes import wait_until
 
 BROKERS = {
@@ -37,7 +36,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FourService
     ("killed", "step"),
     [
         ("orders", "topic published"),  # 17
-        pytest.param("shipping", "outbox published", marks=_LONG_BUT_ON_RABBITMQ),  # 17
+        pytest.param("shipping", "outbox published", marks=pytest.mark.soak),  # 17
         pytest.param("orders", "received before commit", marks=pytest.mark.soak),
         pytest.param("orders", "received before acknowledge", marks=pytest.mark.soak),
         pytest.param("inventory", "received before acknowledge", marks=_LONG_BUT_ON_RABBITMQ),  # 18
@@ -92,7 +91,7 @@ def test_broker_that_is_down_for_long_holds_no_writer_up_and_nothing_is_lost(
     check_nothing_left(found, "orders")
 
 
-@soak_on("sqlite")
+@pytest.mark.soak
 def test_several_workers_of_each_service_keep_the_order(shop: FourServices) -> None:
     """Scenario 20: two relays, two receivers, and workers that come and go."""
     names = ("shipping", "orders", "inventory")
