@@ -20,6 +20,7 @@ from django.db.models import Model
 
 from tests.collected import Collected, collecting
 from tests.elasticsearch_server import elasticsearch_server
+from tests.quick_flush import install_quick_flush
 from tests.services import REDIS_URL, SERVICES, must_answer
 
 
@@ -78,6 +79,7 @@ def database_server() -> None:
 @pytest.fixture(scope="session")
 def django_db_setup(database_server: None, django_db_setup: None) -> None:
     """pytest-django's own, but only once the server is known to be there."""
+    install_quick_flush()
 
 
 @pytest.fixture
