@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import connection, connections
 
 import whizbang
+from tests.marks import soak_on
 from tests.processes import running, stop, wait_for_end, wait_until
 from tests.scenarios.own_server import OwnMariadb, OwnPostgres, OwnServer
 from tests.scenarios.read_model import (
@@ -76,6 +77,7 @@ def environment(server: OwnServer, child_environment: Environment) -> Iterator[E
         connection.settings_dict.update(usual)
 
 
+@soak_on("mariadb")
 def test_workers_go_on_after_a_restart_and_a_crash(
     environment: Environment, server: OwnServer
 ) -> None:
