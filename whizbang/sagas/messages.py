@@ -43,6 +43,9 @@ class Step(Value):
     compensations: list[PlannedCommand] = []  # to be sent, last first, should it fail
 
 
+NO_STEP = Step(methods=[], changes={})  # until the methods have been called
+
+
 class SagaStarted(Event):
     """The first event of a saga's stream."""
 

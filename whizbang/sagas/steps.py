@@ -21,6 +21,7 @@ from whizbang.messaging.rows import ensure_payload
 from whizbang.models import SagaInstance, SagaTimeout
 from whizbang.projections.declaration import By
 from whizbang.sagas.messages import (
+    NO_STEP,
     SagaCancelled,
     SagaCompleted,
     SagaFailed,
@@ -29,7 +30,6 @@ from whizbang.sagas.messages import (
     SagaTimedOut,
     SagaTimeoutSkipped,
     SentCommand,
-    Step,
 )
 from whizbang.sagas.performing import Performed, Performer, command_of, planned_as
 from whizbang.sagas.saga import Saga
@@ -37,7 +37,6 @@ from whizbang.sagas.standing import Standing, stream_of
 from whizbang.sagas.work import Sending
 from whizbang.store.event_store import EventStore
 
-_NO_STEP = Step(methods=[], changes={})
 # Streams, by alias, that were not where their rows say: until it is written anew the row does not count.
 _doubted: set[tuple[str, str]] = set()
 
@@ -134,7 +133,7 @@ class StepBatch:
             type=meta.type,
             stream=meta.stream,
             position=meta.position,
-            step=_NO_STEP,
+            step=NO_STEP,
         )
         self._take(instance, performed, reacted, envelope)
         return True
@@ -153,7 +152,7 @@ class StepBatch:
                 f"{self.saga.name()} has no method marked @on_timeout({name!r}) any more: bring one back, or leave "
                 "the timeout out."
             )
-        event = SagaTimedOut(name=name, due_at=due_at, step=_NO_STEP)
+        event = SagaTimedOut(name=name, due_at=due_at, step=NO_STEP)
         envelope = self._envelope_by_origin(instance.standing, event, due_at)
         methods = [self.saga.timeouts[name]]
         performed = self._perform(instance, methods, [], envelope)
@@ -183,7 +182,7 @@ class StepBatch:
         unit = self._unit
         touched = [i for i in self._instances.values() if i.is_touched]
         by_stream = {i.standing.stream: i.standing for i in touched}
-        for item in self._append():
+        for item in self._append(by_stream):
             standing = by_stream.get(item.stream)
             if standing is not None:
                 standing.stand_at(item.place.version, item.place.recorded_at)
@@ -197,11 +196,12 @@ class StepBatch:
         self._write_timeouts(touched)
         _doubted.difference_update((self._store.using, stream) for stream in by_stream)
 
-    def _append(self) -> list[PlacedEvent]:
+    def _append(self, own: Collection[str]) -> list[PlacedEvent]:
         try:
             return self._unit.commit()
         except ConcurrencyError as exc:
-            _doubted.add((self._store.using, exc.stream))
+            if exc.stream in own:  # others have no row of ours to doubt, and would be kept for ever
+                _doubted.add((self._store.using, exc.stream))
             raise
 
     def _envelope_of(self, event: Event, meta: Metadata) -> Envelope:

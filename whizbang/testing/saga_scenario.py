@@ -14,19 +14,17 @@ from whizbang.messages.envelope import envelope
 from whizbang.messages.metadata import Metadata
 from whizbang.messages.validation import validator
 from whizbang.sagas.messages import (
+    NO_STEP,
     SagaCompleted,
     SagaFailed,
     SagaReacted,
     SagaStarted,
     SagaTimedOut,
-    Step,
 )
 from whizbang.sagas.performing import Performer, command_of, keys_in, planned
 from whizbang.sagas.saga import Saga
 from whizbang.sagas.standing import Standing
 from whizbang.testing.scenario import describe_error
-
-_NO_STEP = Step(methods=[], changes={})
 
 
 class _Planned(NamedTuple):
@@ -167,7 +165,7 @@ class SagaScenario:
             self._performer = Performer(self._standing)
             self._performer.fill(mine, checked)
         reacted = SagaReacted(
-            message_id=meta.message_id, type=meta.type, stream="", position=0, step=_NO_STEP
+            message_id=meta.message_id, type=meta.type, stream="", position=0, step=NO_STEP
         )
         return _Planned([name for name, _ in mine], [checked], reacted, meta)
 
@@ -181,7 +179,7 @@ class SagaScenario:
         assert standing.origin is not None  # it was started, else it would wait for nothing
         due_at = occurred_at or standing.timeouts[name]
         meta = standing.origin.to_metadata(type="", occurred_at=due_at)
-        timed_out = SagaTimedOut(name=name, due_at=due_at, step=_NO_STEP)
+        timed_out = SagaTimedOut(name=name, due_at=due_at, step=NO_STEP)
         return _Planned([standing.saga.timeouts[name]], [], timed_out, meta)
 
     def _take(self, planned_step: _Planned) -> None:
