@@ -24,7 +24,7 @@ from whizbang.sagas.messages import (
 from whizbang.sagas.performing import Performer, command_of, keys_in, planned
 from whizbang.sagas.saga import Saga
 from whizbang.sagas.standing import Standing
-from whizbang.testing.scenario import describe_error
+from whizbang.testing.scenario import check_raised, describe_error
 
 
 class _Planned(NamedTuple):
@@ -112,12 +112,7 @@ class SagaScenario:
     def raises(self, error: type[Exception]) -> SagaScenario:
         """The method raised this error: a worker would set the instance aside. Raises AssertionError."""
         self._check_run()
-        if self._error is None:
-            raise AssertionError(f"Expected {error.__name__}, but it sent {self.sent}.")
-        if not isinstance(self._error, error):
-            raise AssertionError(
-                f"Expected {error.__name__}, got {describe_error(self._error)}."
-            ) from self._error
+        check_raised(error, self._error, f"but it sent {self.sent}")
         return self
 
     def _check_run(self) -> None:

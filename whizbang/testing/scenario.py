@@ -71,12 +71,7 @@ class Scenario:
     def raises(self, error: type[Exception]) -> Scenario:
         """The action raised this error, and nothing was recorded. Raises AssertionError."""
         self._check_run()
-        if self._error is None:
-            raise AssertionError(f"Expected {error.__name__}, recorded {self._aggregate._pending}.")
-        if not isinstance(self._error, error):
-            raise AssertionError(
-                f"Expected {error.__name__}, got {describe_error(self._error)}."
-            ) from self._error
+        check_raised(error, self._error, f"recorded {self._aggregate._pending}")
         return self
 
     def _check_run(self) -> None:
@@ -97,6 +92,16 @@ class Scenario:
             return function(checked, context)
         finally:
             current_context.reset(token)
+
+
+def check_raised(expected: type[Exception], found: Exception | None, otherwise: str) -> None:
+    """Raises AssertionError unless this error was raised; `otherwise` says what happened without one."""
+    if found is None:
+        raise AssertionError(f"Expected {expected.__name__}, {otherwise}.")
+    if not isinstance(found, expected):
+        raise AssertionError(
+            f"Expected {expected.__name__}, got {describe_error(found)}."
+        ) from found
 
 
 def describe_error(error: Exception) -> str:
