@@ -33,6 +33,21 @@ def text(content: str, *, room: float, size: float = 13, **attributes: object) -
     return element("text", cut, font_size=size, **attributes)
 
 
+def arrow_head(id: str, *, color: str) -> str:
+    """A marker for the end of a line, among the `defs`."""
+    return element(
+        "marker",
+        element("path", d="M0 0 L8 4 L0 8 z", fill=color),
+        id=id,
+        viewBox="0 0 8 8",
+        refX=8,
+        refY=4,
+        markerWidth=7,
+        markerHeight=7,
+        orient="auto",
+    )
+
+
 def plain(content: str) -> str:
     """Text as markup that shows it."""
     return escape(_clean(content))

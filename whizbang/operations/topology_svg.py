@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from whizbang.operations.svg import element, plain, text
+from whizbang.operations.svg import arrow_head, element, plain, text
 from whizbang.operations.topology import ServiceEntry, ServiceMap
 
 _MARGIN, _TOP = 24, 92
@@ -54,7 +54,13 @@ def draw_topology(found: ServiceMap) -> str:
         [
             element("title", plain(f"Topology of {found.service}"), id="topology-title"),
             element("desc", plain(_describe(found)), id="topology-desc"),
-            element("defs", [_arrow_head("events", _EVENTS), _arrow_head("commands", _COMMANDS)]),
+            element(
+                "defs",
+                [
+                    arrow_head("topology-events", color=_EVENTS),
+                    arrow_head("topology-commands", color=_COMMANDS),
+                ],
+            ),
             element("rect", width=_WIDTH, height=height, fill="#ffffff", class_="background"),
             *_headings(found),
             *_event_arrows(rows, topics, found),
@@ -118,20 +124,6 @@ def _describe(found: ServiceMap) -> str:
 
 def _count_sent(found: ServiceMap, service: str) -> int:
     return sum(command.queue == service for command in found.commands)
-
-
-def _arrow_head(kind: str, color: str) -> str:
-    return element(
-        "marker",
-        element("path", d="M0 0 L8 4 L0 8 z", fill=color),
-        id=f"topology-{kind}",
-        viewBox="0 0 8 8",
-        refX=8,
-        refY=4,
-        markerWidth=7,
-        markerHeight=7,
-        orient="auto",
-    )
 
 
 def _headings(found: ServiceMap) -> Iterator[str]:

@@ -18,7 +18,7 @@ from whizbang.operations.sagas.diagram.reading import (
     TIMEOUT,
     UNDO,
 )
-from whizbang.operations.svg import element, plain, text
+from whizbang.operations.svg import arrow_head, element, plain, text
 from whizbang.sagas.saga import DEAD_LETTER, IGNORE, START
 
 _MARGIN, _TOP = 24, 92
@@ -83,7 +83,7 @@ def draw_saga(found: SagaPicture) -> str:
         [
             element("title", plain(f"Saga {found.saga}"), id="saga-title"),
             element("desc", plain(_describe(found)), id="saga-desc"),
-            element("defs", _arrow_head()),
+            element("defs", arrow_head("saga-arrow", color=_LINES)),
             element("rect", width=_WIDTH, height=height, fill="#ffffff", class_="background"),
             *_headings(found),
             *(part for row in rows for part in _draw_row(row)),
@@ -122,20 +122,6 @@ def _sentence(method: MethodEntry) -> str:
 def _heard(trigger: Trigger) -> str:
     words = f"timeout {trigger.name}" if trigger.kind == "timeout" else trigger.name
     return words + (f" of {trigger.service}" if trigger.service else "")
-
-
-def _arrow_head() -> str:
-    return element(
-        "marker",
-        element("path", d="M0 0 L8 4 L0 8 z", fill=_LINES),
-        id="saga-arrow",
-        viewBox="0 0 8 8",
-        refX=8,
-        refY=4,
-        markerWidth=7,
-        markerHeight=7,
-        orient="auto",
-    )
 
 
 def _headings(found: SagaPicture) -> Iterator[str]:
