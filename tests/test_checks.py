@@ -61,6 +61,8 @@ def test_isolation_level_that_claims_and_rebuilds_cannot_use(
         ({"PIPELINE": [3]}, "E003", "stages"),
         ({"PIPELINE": ["whizbang.pipeline.validate.Validate"]}, "W002", "Handle"),
         ({"MODES": {"shop.OpenOrdr": "durable"}}, "W003", "shop.OpenOrder"),
+        ({"FOUR_EYES": ["rebild"]}, "E008", "Known"),
+        ({"FOUR_EYES": ["pauze"]}, "E008", "pause"),
     ],
 )
 def test_wrong_setting_is_an_error_with_a_hint(values: Any, code: str, hint: str) -> None:

@@ -21,6 +21,7 @@ from whizbang.drivers.tables import has_columns
 from whizbang.exceptions import WhizbangError
 from whizbang.messages import types
 from whizbang.models import Subscription
+from whizbang.operations.actions import action_names
 from whizbang.projections import declaration
 from whizbang.projections.external import ExternalProjection
 from whizbang.routing.registry import registry
@@ -45,10 +46,23 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]
     ]
     if not problems:
         found.extend(_check_paths())
+        found.extend(_check_four_eyes())
         found.extend(_check_stores())
         if not any(message.id == "whizbang.E005" for message in found):
             found.extend(_check_sinks())
     return found
+
+
+def _check_four_eyes() -> Iterator[checks.CheckMessage]:
+    names = action_names()
+    for name in settings.FOUR_EYES:
+        if name not in names:
+            near = difflib.get_close_matches(str(name), names, n=1)
+            yield checks.Error(
+                f"WHIZBANG['FOUR_EYES'] names the unknown action {name!r}.",
+                hint=f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(names)}.",
+                id="whizbang.E008",
+            )
 
 
 def _check_sinks() -> Iterator[checks.CheckMessage]:

@@ -56,7 +56,8 @@ class Settings:
     RETRY_MAX_SECONDS: float = 300.0
     KEEP_HANDLED_DAYS: float = 7.0  # how long a handled message's id is known
     KEEP_SAGAS_DAYS: float = 90.0  # how long an ended saga has a row; its stream stays
-    KEEP_AUDIT_DAYS: float = 365.0  # how long it is known what operators did to messages
+    KEEP_AUDIT_DAYS: float = 365.0  # how long it is known what operators did
+    FOUR_EYES: tuple[str, ...] = ()  # actions of operators that a second person has to approve
 
     def owns(self, domain: str) -> bool:
         # What the library itself records, as of sagas, belongs to the service where it happens.
@@ -93,6 +94,7 @@ _EXPECTED_TYPES: dict[str, tuple[type, ...]] = {
     "KEEP_HANDLED_DAYS": (int, float),
     "KEEP_SAGAS_DAYS": (int, float),
     "KEEP_AUDIT_DAYS": (int, float),
+    "FOUR_EYES": (list, tuple),
 }
 
 

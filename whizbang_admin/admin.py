@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from whizbang_admin import (
-    dead_letters,
-    history,
-    parked,
-    queues,
-    redrives,
-    repair,
-    streams,
-    subscriptions,
-)
+from whizbang_admin.audit import history, operator_actions, requests
+from whizbang_admin.messages import dead_letters, inbox, redrives
+from whizbang_admin.streams import catalogue
+from whizbang_admin.subscriptions import listing, parked, repair
 
 __all__ = [
+    "catalogue",
     "dead_letters",
     "history",
+    "inbox",
+    "listing",
+    "operator_actions",
     "parked",
-    "queues",
     "redrives",
     "repair",
-    "streams",
-    "subscriptions",
+    "requests",
 ]

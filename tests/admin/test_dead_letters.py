@@ -17,7 +17,7 @@ from tests.shop.messages import NOON, OpenOrder
 from tests.shop.models import OrderSummary
 from whizbang.models import DeadLetter, InboxMessage
 from whizbang.testing import drain
-from whizbang_admin import shown_letters
+from whizbang_admin.messages import shown_letters
 
 pytestmark = pytest.mark.django_db
 LIST = "admin:whizbang_deadletter_changelist"

@@ -18,7 +18,7 @@ from tests.admin.clients import EVIL, user_with
 from tests.raw_events import append_raw
 from tests.shop.messages import NOON
 from whizbang.models import DeadLetter, InboxMessage, ParkedStream, Rebuild, SkippedEvent
-from whizbang_admin import read_only
+from whizbang_admin.frame import read_only
 
 pytestmark = pytest.mark.django_db
 PAGES = [

@@ -12,7 +12,7 @@ from django.urls import reverse
 from tests.admin.clients import user_with
 from tests.shop.messages import NOON
 from whizbang.models import Stream
-from whizbang_admin import searching
+from whizbang_admin.frame import searching
 
 pytestmark = pytest.mark.django_db
 URL = "admin:whizbang_stream_changelist"

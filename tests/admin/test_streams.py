@@ -19,7 +19,7 @@ from tests.shop.messages import NOON, OrderNoted
 from whizbang.models import StoredEvent, Stream
 from whizbang.operations.history import rewriting
 from whizbang.testing import drain
-from whizbang_admin import streams
+from whizbang_admin.streams import catalogue as streams
 
 pytestmark = pytest.mark.django_db
 LONG = "x" * 20_000 + "the very end"

@@ -36,7 +36,9 @@ def test_old_handled_messages_go_and_young_waiting_and_failed_ones_stay(drain: A
     whizbang.publish(NoteOrder(order_id="1", text="young"))
     drain()
     whizbang.publish(NoteOrder(order_id="1", text="waits"))
-    assert cleanup() == {"inbox": 50, "outbox": 0, "saga": 0, "operator_action": 0, "redrive": 0}
+    counts = cleanup()
+    assert counts.pop("inbox") == 50
+    assert counts and not any(counts.values())
     assert sorted(InboxMessage.objects.values_list("status", flat=True)) == [
         "failed",
         "handled",

@@ -1,4 +1,4 @@
-"""What operators did to messages."""
+"""What operators did."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class OperatorAction(models.Model):
     at = models.DateTimeField(auto_now_add=True, db_index=True)
     operator = models.CharField(max_length=150, blank=True, default="")
     action = models.CharField(max_length=50)
-    target = models.CharField(max_length=200)  # such as "dead letter 12"
+    target = models.CharField(max_length=200, db_index=True)  # such as "dead letter 12"
+    token = models.UUIDField(null=True, unique=True)  # of the form that asked: it asks once
     message_id = models.UUIDField(null=True, db_index=True)
     reason = models.TextField(blank=True, default="")
     parameters = DocumentField()

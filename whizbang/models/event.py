@@ -27,6 +27,7 @@ class StoredEvent(models.Model):
         verbose_name = _("event")
         verbose_name_plural = _("events")
         default_permissions = ("view",)
+        permissions = [("view_personal_data", _("Can see personal fields of messages"))]
         constraints = [
             models.UniqueConstraint(
                 fields=["stream", "version"], name="whizbang_event_stream_version"

@@ -46,6 +46,10 @@ class InboxMessage(models.Model):
         verbose_name = _("inbox message")
         verbose_name_plural = _("inbox messages")
         default_permissions = ("view",)
+        permissions = [
+            ("retry_inboxmessage", _("Can handle a waiting message now")),
+            ("discard_inboxmessage", _("Can discard a waiting message")),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["message_id", "service"], name="whizbang_inbox_once")
         ]
@@ -134,6 +138,10 @@ class OutboxMessage(models.Model):
         verbose_name = _("outbox message")
         verbose_name_plural = _("outbox messages")
         default_permissions = ("view",)
+        permissions = [
+            ("retry_outboxmessage", _("Can send a waiting message now")),
+            ("discard_outboxmessage", _("Can discard a message that was not sent")),
+        ]
         indexes = [
             models.Index(
                 fields=["id"],

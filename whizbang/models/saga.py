@@ -38,6 +38,7 @@ class SagaInstance(models.Model):
         default_permissions = ("view",)
         permissions = [
             ("retry_sagainstance", _("Can retry a saga's step")),
+            ("skip_sagainstance", _("Can skip a saga's step")),
             ("cancel_sagainstance", _("Can cancel a saga")),
         ]
         indexes = [

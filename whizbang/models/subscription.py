@@ -30,7 +30,14 @@ class Subscription(models.Model):
         verbose_name = _("subscription")
         verbose_name_plural = _("subscriptions")
         default_permissions = ("view",)
-        permissions = [("rebuild_subscription", _("Can rebuild a projection"))]
+        permissions = [
+            ("pause_subscription", _("Can pause and resume a subscription")),
+            ("partition_subscription", _("Can split and merge a subscription")),
+            ("rebuild_subscription", _("Can rebuild a projection")),
+            ("backfill_subscription", _("Can backfill a subscription")),
+            ("heal_subscription", _("Can heal a stream in a projection")),
+            ("rehearse_subscription", _("Can run today's code over history without writing")),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -83,7 +90,11 @@ class ParkedStream(models.Model):
         verbose_name = _("parked stream")
         verbose_name_plural = _("parked streams")
         default_permissions = ("view",)
-        permissions = [("retry_parkedstream", _("Can retry a parked stream"))]
+        permissions = [
+            ("retry_parkedstream", _("Can retry a parked stream")),
+            ("skip_parkedstream", _("Can skip the event of a parked stream")),
+            ("edit_parkedstream", _("Can edit a copy of the event of a parked stream")),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["subscription", "unit", "stream", "key", "first_slice"],

@@ -1,4 +1,4 @@
-"""Who did what to messages: written in the transaction of what was done."""
+"""Who did what: written in the transaction of what was done."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def record_action(
     parameters: Mapping[str, Any] | None = None,
     result: str = "",
     original: bytes | None = None,
+    token: UUID | None = None,
 ) -> OperatorAction:
     """Note an action in the caller's transaction, so that neither stands without the other.
 
@@ -37,4 +38,5 @@ def record_action(
         parameters=dict(parameters or {}),
         result=result,
         original=original,
+        token=token,
     )

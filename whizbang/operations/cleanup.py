@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 
 from whizbang.conf import settings
 from whizbang.models import (
+    ActionRequest,
     DeadLetter,
     InboxMessage,
     OperatorAction,
@@ -40,7 +41,7 @@ def cleanup() -> dict[str, int]:
 
     Inbox rows that were handled, expired or discarded and sent outbox rows go after KEEP_HANDLED_DAYS:
     for that long a message id is known, the same message sent later is handled again. What operators
-    did, and redrives that have ended, go after KEEP_AUDIT_DAYS, rows of ended sagas after KEEP_SAGAS_DAYS.
+    did, and redrives and requests that have ended, go after KEEP_AUDIT_DAYS, rows of ended sagas after KEEP_SAGAS_DAYS.
     Workers do this by themselves. Between two steps it pauses for as long as the last one took, and on
     SQLite for ten times as long as it kept writers out.
     """
@@ -185,4 +186,9 @@ def _sweeps_of_audit(using: str) -> list[Sweep]:
     oldest = Now() - timedelta(days=settings.KEEP_AUDIT_DAYS)
     actions = OperatorAction.objects.using(using).filter(at__lt=oldest)
     redrives = Redrive.objects.using(using).filter(finished_at__lt=oldest)
-    return [Sweep(actions, "at", using=using), Sweep(redrives, "finished_at", using=using)]
+    requests = ActionRequest.objects.using(using).filter(finished_at__lt=oldest)
+    return [
+        Sweep(actions, "at", using=using),
+        Sweep(redrives, "finished_at", using=using),
+        Sweep(requests, "finished_at", using=using),
+    ]

@@ -71,6 +71,13 @@ def resume(name: str) -> None:
     _set_status(name, Subscription.Status.ACTIVE)
 
 
+def subscription_row(name: str) -> Subscription:
+    """The row of a subscription, made if it is new. Raises WhizbangError with the names there are."""
+    definition = find_subscription(event_store(), name)
+    ensure_rows([definition])
+    return Subscription.objects.using(definition.using).get(name=name)
+
+
 def _set_status(name: str, status: Subscription.Status) -> None:
     definition = find_subscription(event_store(), name)
     if definition.kind == "inline":

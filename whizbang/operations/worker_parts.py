@@ -12,6 +12,7 @@ from whizbang.messaging.processing import InboxProcessor
 from whizbang.messaging.receiver import Receiver
 from whizbang.messaging.relay import Relay
 from whizbang.messaging.topology import has_peers
+from whizbang.operations.actions.requests_part import RequestsPart
 from whizbang.operations.backfilling import BackfillPart
 from whizbang.operations.background_part import BackgroundPart
 from whizbang.operations.cleanup import CleanupPart
@@ -30,11 +31,12 @@ PARTS = {
     "rebuilds": "rebuilds",
     "backfills": "backfilled",
     "redrives": "redriven",
+    "requests": "requests",  # what operators asked for and takes long
     "relay": "relayed",  # commands and answers to other services
     "receive": "received",  # what other services send
     "upkeep": "upkeep",  # cleaning up and measuring
 }
-_IN_BACKGROUND = ("rebuilds", "relay", "receive")
+_TAKING_LONG = ("rebuilds", "requests")
 ALL = frozenset(PARTS)
 
 
@@ -118,7 +120,10 @@ class _Upkeep:
 
 def background_makers(store: EventStore, owner: str) -> dict[str, Callable[[], Any]]:
     """What waits for a broker or takes long."""
-    makers: dict[str, Callable[[], Any]] = {"rebuilds": lambda: RebuildPart(store, owner)}
+    makers: dict[str, Callable[[], Any]] = {
+        "rebuilds": lambda: RebuildPart(store, owner),
+        "requests": lambda: RequestsPart(store, owner),
+    }
     if store.alias == "default" and has_peers():
         makers["relay"] = lambda: Relay(store, owner)
         makers["receive"] = lambda: Receiver(store, owner)
@@ -130,7 +135,7 @@ def start_in_background(
 ) -> list[BackgroundPart]:
     """A thread for each of these, so that it holds nothing else up."""
     started = [
-        BackgroundPart(name, make, using=store.using, is_bounded=name != "rebuilds")
+        BackgroundPart(name, make, using=store.using, is_bounded=name not in _TAKING_LONG)
         for name, make in background_makers(store, owner).items()
         if name in only
     ]

@@ -19,7 +19,7 @@ _MAX_TURNS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class DrainCounts:
-    """What a drain did: commands taken, events delivered, messages relayed and received, rebuilds done."""
+    """What a drain did: commands taken, events delivered, messages relayed and received, rebuilds and requests done."""
 
     commands: int
     events: int
@@ -27,6 +27,7 @@ class DrainCounts:
     rebuilds: int
     received: int = 0
     timeouts: int = 0
+    requests: int = 0  # of operators
 
 
 def drain(*, advance: timedelta | None = None, using: str = "default") -> DrainCounts:
@@ -59,6 +60,7 @@ def drain(*, advance: timedelta | None = None, using: str = "default") -> DrainC
         counts["rebuilds"],
         counts["received"],
         counts["timeouts"],
+        counts["requests"],
     )
 
 

@@ -1,8 +1,7 @@
-"""Redrives with their progress, cancelling one, and what operators did to messages."""
+"""Redrives with their progress, and cancelling one."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.contrib import admin, messages
@@ -16,16 +15,14 @@ from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from whizbang.exceptions import WhizbangError
-from whizbang.models import OperatorAction, Redrive
+from whizbang.models import Redrive
 from whizbang.operations.letter_filter import LetterFilter
 from whizbang.operations.redrive import OPEN, cancel_redrive
-from whizbang.store.codec import JSON
 from whizbang.store.event_store import event_store
-from whizbang_admin.documents import MOST_CHARACTERS, show_document, show_text
-from whizbang_admin.letter_decisions import REDRIVE_PERMISSION
-from whizbang_admin.pages import ReasonForm, render_page
-from whizbang_admin.read_only import ReadOnlyAdmin
-from whizbang_admin.searching import rows_of_message
+from whizbang_admin.frame.documents import show_text
+from whizbang_admin.frame.pages import ReasonForm, render_page
+from whizbang_admin.frame.read_only import ReadOnlyAdmin
+from whizbang_admin.messages.letter_decisions import REDRIVE_PERMISSION
 
 
 @admin.register(Redrive)
@@ -124,39 +121,3 @@ class RedriveAdmin(ReadOnlyAdmin):
     def _url(self, page: str, pk: Any) -> str:
         name = f"admin:whizbang_redrive_{page}"
         return reverse(name, args=[pk], current_app=self.admin_site.name)
-
-
-@admin.register(OperatorAction)
-class OperatorActionAdmin(ReadOnlyAdmin):
-    """Who decided what about messages, when and why."""
-
-    list_display = ("at", "operator", "action", "target", "reason")
-    fields = (*list_display, "message_id", "facts", "result", "before")
-    readonly_fields = ("facts", "before")
-    deferred = ("original",)
-    ordering = ("-id",)
-    search_fields = ("=message_id",)
-    search_help_text = _("A whole message id")
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: Any, search_term: str
-    ) -> tuple[Any, bool]:
-        return (rows_of_message(queryset, search_term) if search_term else queryset), False
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """The payload that an edit replaced is for those who may see dead letters."""
-        may_see = request.user.has_perm("whizbang.view_deadletter")
-        return [name for name in self.fields if may_see or name != "before"]
-
-    @admin.display(description=_("parameters"))
-    def facts(self, row: OperatorAction) -> str:
-        text = json.dumps(row.parameters, indent=2, ensure_ascii=False)
-        return show_text(text, label=translate("parameters"))
-
-    @admin.display(description=_("payload before the edit"))
-    def before(self, row: OperatorAction) -> str:
-        if row.original is None:
-            return "–"
-        shown = show_document(JSON, bytes(row.original), most=MOST_CHARACTERS)
-        more = translate("\n… there is more.") if shown.is_cut else ""
-        return show_text(shown.text + more, label=translate("payload before the edit"))

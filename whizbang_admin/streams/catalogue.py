@@ -18,10 +18,10 @@ from django.utils.translation import gettext_lazy as _
 from whizbang.domain import aggregate
 from whizbang.models import Stream
 from whizbang.store.event_store import EventStore, event_store
-from whizbang_admin.documents import MOST_CHARACTERS, ShownEvent, show_event
-from whizbang_admin.pages import Crumb, render_page
-from whizbang_admin.read_only import ReadOnlyAdmin
-from whizbang_admin.searching import streams_of_category, streams_starting_with
+from whizbang_admin.frame.documents import MOST_CHARACTERS, ShownEvent, show_event
+from whizbang_admin.frame.pages import Crumb, render_page
+from whizbang_admin.frame.read_only import ReadOnlyAdmin
+from whizbang_admin.frame.searching import streams_of_category, streams_starting_with
 
 _PAGE_EVENTS = 50
 _PAGE_BYTES = 4 * 1024 * 1024  # of payloads: what follows goes to the next page

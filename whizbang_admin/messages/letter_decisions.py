@@ -18,8 +18,8 @@ from whizbang.exceptions import WhizbangError
 from whizbang.models import DeadLetter
 from whizbang.operations.dead_letters import discard_dead_letter, retry_dead_letter
 from whizbang.store.event_store import event_store
-from whizbang_admin.pages import ReasonForm, back_to_list, list_url, render_page
-from whizbang_admin.shown_letters import numbers_in, show_letters
+from whizbang_admin.frame.pages import ReasonForm, back_to_list, list_url, render_page
+from whizbang_admin.messages.shown_letters import numbers_in, show_letters
 
 REDRIVE_PERMISSION = "whizbang.redrive_deadletter"
 DISCARD_PERMISSION = "whizbang.discard_deadletter"

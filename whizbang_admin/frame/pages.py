@@ -46,22 +46,29 @@ def render_page(
     **context: Any,
 ) -> TemplateResponse:
     """A page below the list of a model. `crumbs` are the places between that list and the page."""
-    request.current_app = model_admin.admin_site.name
     may_view = model_admin.has_view_permission(request)
     list_name = capfirst(str(model_admin.opts.verbose_name_plural))
     above = Crumb(list_name, list_url(model_admin) if may_view else "")
-    return TemplateResponse(
-        request,
-        template,
-        {
-            **model_admin.admin_site.each_context(request),
-            "opts": model_admin.opts,
-            "title": title,
-            "crumbs": (above, *crumbs),
-            "breadcrumbs_are_list": _BREADCRUMBS_ARE_LIST,
-            **context,
-        },
-    )
+    whole = frame_context(model_admin, request, title=title, crumbs=(above, *crumbs)) | context
+    return TemplateResponse(request, template, whole)
+
+
+def frame_context(
+    model_admin: admin.ModelAdmin[Any],
+    request: HttpRequest,
+    *,
+    title: str,
+    crumbs: tuple[Crumb, ...],
+) -> dict[str, Any]:
+    """What whizbang_admin/base.html needs."""
+    request.current_app = model_admin.admin_site.name
+    return {
+        **model_admin.admin_site.each_context(request),
+        "opts": model_admin.opts,
+        "title": title,
+        "crumbs": crumbs,
+        "breadcrumbs_are_list": _BREADCRUMBS_ARE_LIST,
+    }
 
 
 def list_url(model_admin: admin.ModelAdmin[Any]) -> str:

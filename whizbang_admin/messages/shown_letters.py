@@ -12,7 +12,7 @@ from django.utils.translation import gettext as translate
 from whizbang.conf import settings
 from whizbang.models import DeadLetter, InboxMessage
 from whizbang.store.codec import JSON
-from whizbang_admin.documents import MOST_CHARACTERS, ShownDocument, show_document, show_text
+from whizbang_admin.frame.documents import MOST_CHARACTERS, ShownDocument, show_document, show_text
 
 MOST_AT_ONCE = 100
 _MOST_PAYLOAD = 4_000  # characters of each, on a page of up to that many

@@ -8,9 +8,9 @@ from django.utils.translation import gettext_lazy as _
 
 from whizbang.models import Backfill, EditedEvent
 from whizbang.store.event_store import event_store
-from whizbang_admin.documents import show_document, show_text
-from whizbang_admin.parked import SubscriptionFilter
-from whizbang_admin.read_only import ReadOnlyAdmin
+from whizbang_admin.frame.documents import show_document, show_text
+from whizbang_admin.frame.read_only import ReadOnlyAdmin
+from whizbang_admin.subscriptions.parked import SubscriptionFilter
 
 
 @admin.register(EditedEvent)

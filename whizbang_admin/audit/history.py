@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from whizbang.models import HistoryChange
-from whizbang_admin.read_only import ReadOnlyAdmin
+from whizbang_admin.frame.read_only import ReadOnlyAdmin
 
 
 @admin.register(HistoryChange)

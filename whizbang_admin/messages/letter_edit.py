@@ -19,7 +19,7 @@ from whizbang.exceptions import WhizbangError
 from whizbang.models import DeadLetter
 from whizbang.operations.letter_edits import edit_dead_letter, editable_letter, encode_edited
 from whizbang.store.event_store import event_store
-from whizbang_admin.pages import ReasonForm, back_to_list, list_url, render_page
+from whizbang_admin.frame.pages import ReasonForm, back_to_list, list_url, render_page
 
 EDIT_PERMISSION = "whizbang.edit_deadletter"
 

@@ -13,20 +13,20 @@ from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from whizbang.models import DeadLetter
-from whizbang_admin.documents import show_text
-from whizbang_admin.letter_decisions import (
+from whizbang_admin.frame.documents import show_text
+from whizbang_admin.frame.pages import list_url
+from whizbang_admin.frame.read_only import ReadOnlyAdmin
+from whizbang_admin.frame.searching import rows_of_message
+from whizbang_admin.messages.letter_decisions import (
     DISCARD,
     DISCARD_PERMISSION,
     REDRIVE,
     REDRIVE_PERMISSION,
     decide,
 )
-from whizbang_admin.letter_edit import EDIT_PERMISSION, edit_page
-from whizbang_admin.letter_groups import groups_page, matching_url, redrive_matching_page
-from whizbang_admin.pages import list_url
-from whizbang_admin.read_only import ReadOnlyAdmin
-from whizbang_admin.searching import rows_of_message
-from whizbang_admin.shown_letters import numbers_of, show_cut
+from whizbang_admin.messages.letter_edit import EDIT_PERMISSION, edit_page
+from whizbang_admin.messages.letter_groups import groups_page, matching_url, redrive_matching_page
+from whizbang_admin.messages.shown_letters import numbers_of, show_cut
 
 
 @admin.register(DeadLetter)

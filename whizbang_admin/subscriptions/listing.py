@@ -24,9 +24,9 @@ from whizbang.operations.rebuild import find_projection, open_rebuild, request_r
 from whizbang.operations.rebuild.twin import TWIN
 from whizbang.operations.status import RebuildStatus, first_line, subscription_statuses
 from whizbang.store.event_store import event_store
-from whizbang_admin.documents import show_text
-from whizbang_admin.pages import ReasonForm, back_to_list, list_url, render_page
-from whizbang_admin.read_only import BoundedChangeList, ReadOnlyAdmin, count_up_to
+from whizbang_admin.frame.documents import show_text
+from whizbang_admin.frame.pages import ReasonForm, back_to_list, list_url, render_page
+from whizbang_admin.frame.read_only import BoundedChangeList, ReadOnlyAdmin, count_up_to
 
 _PERMISSION = "whizbang.rebuild_subscription"
 _MOST_PARTITIONS = 100  # that a page lists

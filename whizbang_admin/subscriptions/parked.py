@@ -20,8 +20,8 @@ from whizbang.operations.parked import retry_parked
 from whizbang.operations.rebuild.twin import KEPT, NEW
 from whizbang.store.event_store import event_store
 from whizbang.subscriptions.registered import all_definitions
-from whizbang_admin.documents import show_text
-from whizbang_admin.read_only import ReadOnlyAdmin
+from whizbang_admin.frame.documents import show_text
+from whizbang_admin.frame.read_only import ReadOnlyAdmin
 
 _MOST_AT_ONCE = 1_000
 

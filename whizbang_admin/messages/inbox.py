@@ -12,9 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 from whizbang.models import InboxMessage, Rebuild
 from whizbang.operations.rebuild import progress_of
-from whizbang_admin.documents import show_text
-from whizbang_admin.read_only import ReadOnlyAdmin
-from whizbang_admin.searching import rows_of_message
+from whizbang_admin.frame.documents import show_text
+from whizbang_admin.frame.read_only import ReadOnlyAdmin
+from whizbang_admin.frame.searching import rows_of_message
 
 
 @admin.register(Rebuild)

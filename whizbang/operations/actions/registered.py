@@ -1,0 +1,7 @@
+"""Imports all modules with actions, so that they are known by name."""
+
+from __future__ import annotations
+
+from whizbang.operations.actions import subscriptions
+
+__all__ = ["subscriptions"]

@@ -1,0 +1,1 @@
+"""Messages that wait, that were handled, and that were given up."""

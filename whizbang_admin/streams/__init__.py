@@ -1,0 +1,1 @@
+"""What happened: streams, events, and what caused what."""

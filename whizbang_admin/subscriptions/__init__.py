@@ -1,0 +1,1 @@
+"""Subscriptions and projections: where they stand, and changing and mending them."""
