@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from whizbang.models import ActionRequest, OperatorAction, Subscription
 from whizbang.operations.actions import (
@@ -186,3 +188,32 @@ def test_request_that_kills_its_workers_is_given_up() -> None:
     request.refresh_from_db()
     assert request.status == Status.FAILED
     assert "died" in request.error
+
+
+def test_command_line_acts_through_the_same_door(
+    four_eyes: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("whizbang", "pause", NAME, reason="The mail server is down.")
+    assert "somebody else" in capsys.readouterr().out
+    [request] = requests_waiting()
+    assert request.reason == "The mail server is down."
+    assert request.requested_by.startswith("command line")
+    call_command("whizbang", "requests", "--json")
+    assert json.loads(capsys.readouterr().out)["parameters"] == {"subscription": NAME}
+    with pytest.raises(CommandError, match="your own"):
+        call_command("whizbang", "approve", str(request.pk))
+    call_command("whizbang", "withdraw", str(request.pk), reason="It is up again.")
+    assert "withdrawn" in capsys.readouterr().out
+
+
+def test_dry_run_tells_and_does_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("whizbang", "pause", NAME, "--dry-run")
+    assert "within a second" in capsys.readouterr().out
+    assert subscription_row(NAME).status == Subscription.Status.ACTIVE
+
+
+def test_long_action_is_done_at_once_where_there_is_time() -> None:
+    performed = perform(Look(what="shoe"), ANNA, is_here=True)
+    assert performed.is_done and performed.done is not None
+    assert performed.done.document == {"found": "shoe"}
+    assert not ActionRequest.objects.exists()

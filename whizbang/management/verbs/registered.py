@@ -12,6 +12,12 @@ from whizbang.management.verbs.parked import RetryVerb, SkipVerb
 from whizbang.management.verbs.partitions import PartitionsVerb
 from whizbang.management.verbs.rebuild import RebuildsVerb, RebuildVerb
 from whizbang.management.verbs.redrive import RedrivesVerb, RedriveVerb
+from whizbang.management.verbs.requests import (
+    ApproveVerb,
+    RefuseVerb,
+    RequestsVerb,
+    WithdrawVerb,
+)
 from whizbang.management.verbs.sagas.verb import SagaVerb
 from whizbang.management.verbs.schemas import SchemasVerb
 from whizbang.management.verbs.status import StatusVerb
@@ -44,6 +50,10 @@ VERBS: tuple[Verb, ...] = (
     RedrivesVerb(),
     DiscardVerb(),
     SagaVerb(),
+    RequestsVerb(),
+    ApproveVerb(),
+    RefuseVerb(),
+    WithdrawVerb(),
     ScheduleVerb(),
     CleanupVerb(),
     VerifyVerb(),

@@ -6,8 +6,10 @@ from argparse import ArgumentParser
 
 from django.core.management.base import BaseCommand
 
+from whizbang.management.verbs.acting import act, add_dry_run, add_reason
 from whizbang.management.verbs.base import Options, Verb
-from whizbang.operations.subscriptions import pause, resume
+from whizbang.operations.actions import Action
+from whizbang.operations.actions.subscriptions import Pause, Resume
 
 
 class PauseVerb(Verb):
@@ -15,11 +17,10 @@ class PauseVerb(Verb):
     help = "Let a subscription stand still."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("subscription")
+        _add_arguments(parser)
 
     def run(self, command: BaseCommand, options: Options) -> None:
-        pause(options["subscription"])
-        command.stdout.write(f"{options['subscription']} stands still until it is resumed.")
+        _do(command, options, Pause(subscription=options["subscription"]))
 
 
 class ResumeVerb(Verb):
@@ -27,8 +28,19 @@ class ResumeVerb(Verb):
     help = "Let it go on."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("subscription")
+        _add_arguments(parser)
 
     def run(self, command: BaseCommand, options: Options) -> None:
-        resume(options["subscription"])
-        command.stdout.write(f"{options['subscription']} goes on.")
+        _do(command, options, Resume(subscription=options["subscription"]))
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("subscription")
+    add_reason(parser)
+    add_dry_run(parser)
+
+
+def _do(command: BaseCommand, options: Options, action: Action) -> None:
+    performed = act(command, options, action)
+    if performed is not None and performed.is_done:
+        command.stdout.write(performed.text)

@@ -30,7 +30,6 @@ class Done(NamedTuple):
 
     text: str
     document: Any = None
-    address: str = ""  # of a row that tells more: "app.model:key"
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

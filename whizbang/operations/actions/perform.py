@@ -10,7 +10,7 @@ from django.db import transaction
 
 from whizbang.conf import settings
 from whizbang.models import ActionRequest, Lease, OperatorAction
-from whizbang.operations.actions.action import Action, By
+from whizbang.operations.actions.action import Action, By, Done
 from whizbang.operations.actions.errors import ChangedMeanwhile, ReasonMissing
 from whizbang.operations.audit import record_action
 from whizbang.store.event_store import event_store
@@ -29,7 +29,7 @@ class Performed:
     record: OperatorAction | None = None
     request: ActionRequest | None = None
     is_new: bool = True
-    address: str = ""
+    done: Done | None = None
 
     @property
     def is_done(self) -> bool:
@@ -42,12 +42,14 @@ def perform(
     *,
     token: UUID | None = None,
     seen: Mapping[str, str] | None = None,
+    is_here: bool = False,
 ) -> Performed:
     """Do an action, or leave it to a worker (`is_long`), or to a second person (FOUR_EYES names it).
 
     `token` names the form that was sent: sent twice, it is done once. `seen` is what the operator saw of
     its `state()`: raises ChangedMeanwhile where that is not so any more. Raises ReasonMissing, and what the
-    action raises; nothing is changed then. Actions of one store run one after the other.
+    action raises; nothing is changed then. Actions of one store run one after the other, but for long ones.
+    `is_here`: do a long one in this process, which may take its time.
     """
     if action.needs_reason and not by.reason.strip():
         raise ReasonMissing(action.name)
@@ -60,11 +62,17 @@ def perform(
         action.check()
         if needs_approval(action):
             return _ask(action, by, token, ActionRequest.Status.WAITING)
-        if action.is_long:
+        if action.is_long and not is_here:
             return _ask(action, by, token, ActionRequest.Status.QUEUED)
-        done = action.run(by)
-        record = keep_record(action, by, done.text, token=token)
-    return Performed(done.text, record=record, address=done.address)
+        if not action.is_long:
+            return _run(action, by, token)
+    return _run(action, by, token)  # in transactions of its own
+
+
+def _run(action: Action, by: By, token: UUID | None) -> Performed:
+    done = action.run(by)
+    record = keep_record(action, by, done.text, token=token)
+    return Performed(done.text, record=record, done=done)
 
 
 def needs_approval(action: Action) -> bool:

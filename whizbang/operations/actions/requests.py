@@ -21,6 +21,14 @@ def requests_waiting(*, limit: int = 50) -> list[ActionRequest]:
     return list(rows.order_by("id")[:limit])
 
 
+def latest_requests(*, are_ended_too: bool = False, limit: int = 50) -> list[ActionRequest]:
+    """The newest first."""
+    rows = ActionRequest.objects.using(event_store().using)
+    if not are_ended_too:
+        rows = rows.filter(status__in=(Status.WAITING, Status.QUEUED, Status.RUNNING))
+    return list(rows.order_by("-id")[:limit])
+
+
 def approve(pk: int, by: By) -> ActionRequest:
     """Agree to what somebody else asks for, and do it: at once, or by a worker where it is long.
 
