@@ -9,7 +9,7 @@ from django.db import connections
 from django.db.models import CharField, Func, Q
 
 from whizbang.models import Stream
-from whizbang_admin.frame.read_only import MOST_COUNTED, count_up_to
+from whizbang_admin.frame.keyset import MOST_COUNTED, count_up_to
 
 _LAST_CHARACTER = chr(0x10FFFF)
 

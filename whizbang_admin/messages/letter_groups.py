@@ -21,8 +21,8 @@ from whizbang.operations.dead_letters import LetterGroup, group_dead_letters
 from whizbang.operations.letter_filter import LetterFilter
 from whizbang.operations.redrive import request_redrive
 from whizbang.store.event_store import event_store
+from whizbang_admin.frame.keyset import MOST_COUNTED, count_up_to
 from whizbang_admin.frame.pages import ReasonForm, back_to_list, list_url, render_page
-from whizbang_admin.frame.read_only import MOST_COUNTED, count_up_to
 from whizbang_admin.messages.letter_decisions import REDRIVE_PERMISSION
 
 _MOST_GROUPS = 200

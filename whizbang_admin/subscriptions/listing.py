@@ -25,15 +25,16 @@ from whizbang.operations.rebuild.twin import TWIN
 from whizbang.operations.status import RebuildStatus, first_line, subscription_statuses
 from whizbang.store.event_store import event_store
 from whizbang_admin.frame.documents import show_text
+from whizbang_admin.frame.keyset import KeysetChangeList, count_up_to
 from whizbang_admin.frame.pages import ReasonForm, back_to_list, list_url, render_page
-from whizbang_admin.frame.read_only import BoundedChangeList, ReadOnlyAdmin, count_up_to
+from whizbang_admin.frame.read_only import ReadOnlyAdmin
 
 _PERMISSION = "whizbang.rebuild_subscription"
 _MOST_PARTITIONS = 100  # that a page lists
 _MOST_COUNTED = 1_000_000  # rows; beyond, the page says that there are more
 
 
-class StatusChangeList(BoundedChangeList):
+class StatusChangeList(KeysetChangeList):
     """Reads the state of all subscriptions once a page, and gives each row its own."""
 
     def get_results(self, request: HttpRequest) -> None:
