@@ -49,9 +49,9 @@ class _Line:
 
 def _csv(rows: Any, names: Sequence[str]) -> Iterator[str]:
     writer = csv.writer(_Line())
-    yield writer.writerow(names)  # type: ignore[misc]
+    yield writer.writerow(names)
     for row in rows:
-        yield writer.writerow([_cell(value) for value in row])  # type: ignore[misc]
+        yield writer.writerow([_cell(value) for value in row])
 
 
 def _cell(value: Any) -> str:

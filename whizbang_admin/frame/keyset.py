@@ -93,7 +93,7 @@ class KeysetChangeList(ChangeList):
             return None
         if "\0" in text:  # PostgreSQL refuses a question with one
             raise Http404
-        field = self.model._meta.get_field(self._order[0])
+        field: Any = self.model._meta.get_field(self._order[0])
         try:
             key = field.to_python(text)
             field.run_validators(key)
