@@ -85,7 +85,7 @@ class KeysetChangeList(ChangeList):
 
     @cached_property
     def _order(self) -> tuple[str, bool]:
-        first = self.model_admin.ordering[0]
+        first = str(self.model_admin.ordering[0])
         return first.removeprefix("-"), first.startswith("-")
 
     def _key(self, text: str | None) -> Any:
