@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from whizbang_admin.audit import history, operator_actions, requests
+from whizbang_admin.configuration import page as configuration
 from whizbang_admin.messages import dead_letters, inbox, redrives
+from whizbang_admin.overview import page as overview
 from whizbang_admin.streams import catalogue
 from whizbang_admin.subscriptions import listing, parked, repair
+from whizbang_admin.topology import page as topology
 
 __all__ = [
     "catalogue",
+    "configuration",
     "dead_letters",
     "history",
     "inbox",
     "listing",
     "operator_actions",
+    "overview",
     "parked",
     "redrives",
     "repair",
     "requests",
+    "topology",
 ]
