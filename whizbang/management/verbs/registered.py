@@ -8,9 +8,9 @@ from whizbang.management.verbs.dead_letters import DeadLettersVerb, DiscardVerb
 from whizbang.management.verbs.dry_run import DryRunVerb
 from whizbang.management.verbs.edits import EditVerb
 from whizbang.management.verbs.heal import HealVerb
-from whizbang.management.verbs.parked import RetryVerb, SkipVerb
+from whizbang.management.verbs.parked import ParkVerb, RetryVerb, SkipVerb
 from whizbang.management.verbs.partitions import PartitionsVerb
-from whizbang.management.verbs.rebuild import RebuildsVerb, RebuildVerb
+from whizbang.management.verbs.rebuild import RebuildsVerb, RebuildVerb, SwapVerb, UndoVerb
 from whizbang.management.verbs.redrive import RedrivesVerb, RedriveVerb
 from whizbang.management.verbs.requests import (
     ApproveVerb,
@@ -34,11 +34,14 @@ VERBS: tuple[Verb, ...] = (
     StreamsVerb(),
     RebuildVerb(),
     RebuildsVerb(),
+    SwapVerb(),
+    UndoVerb(),
     DryRunVerb(),
     BackfillVerb(),
     BackfillsVerb(),
     CancelVerb(),
     HealVerb(),
+    ParkVerb(),
     RetryVerb(),
     SkipVerb(),
     EditVerb(),
