@@ -10,9 +10,9 @@ from whizbang.management.verbs.edits import EditVerb
 from whizbang.management.verbs.groups import GroupsVerb
 from whizbang.management.verbs.heal import HealVerb
 from whizbang.management.verbs.overview import OverviewVerb, WorkersVerb
-from whizbang.management.verbs.parked import RetryVerb, SkipVerb
+from whizbang.management.verbs.parked import ParkVerb, RetryVerb, SkipVerb
 from whizbang.management.verbs.partitions import PartitionsVerb
-from whizbang.management.verbs.rebuild import RebuildsVerb, RebuildVerb
+from whizbang.management.verbs.rebuild import RebuildsVerb, RebuildVerb, SwapVerb, UndoVerb
 from whizbang.management.verbs.redrive import RedrivesVerb, RedriveVerb
 from whizbang.management.verbs.requests import (
     ApproveVerb,
@@ -39,11 +39,14 @@ VERBS: tuple[Verb, ...] = (
     StreamsVerb(),
     RebuildVerb(),
     RebuildsVerb(),
+    SwapVerb(),
+    UndoVerb(),
     DryRunVerb(),
     BackfillVerb(),
     BackfillsVerb(),
     CancelVerb(),
     HealVerb(),
+    ParkVerb(),
     RetryVerb(),
     SkipVerb(),
     EditVerb(),

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from whizbang.operations.actions import subscriptions
+from whizbang.operations.actions import (
+    backfills,
+    parked,
+    partitions,
+    rebuilds,
+    rehearsals,
+    subscriptions,
+)
 
-__all__ = ["subscriptions"]
+__all__ = ["backfills", "parked", "partitions", "rebuilds", "rehearsals", "subscriptions"]
