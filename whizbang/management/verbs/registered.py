@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from whizbang.management.verbs.audit import AuditVerb
 from whizbang.management.verbs.backfill import BackfillsVerb, BackfillVerb, CancelVerb
 from whizbang.management.verbs.base import Verb
 from whizbang.management.verbs.dead_letters import DeadLettersVerb, DiscardVerb
@@ -9,6 +10,8 @@ from whizbang.management.verbs.dry_run import DryRunVerb
 from whizbang.management.verbs.edits import EditVerb
 from whizbang.management.verbs.groups import GroupsVerb
 from whizbang.management.verbs.heal import HealVerb
+from whizbang.management.verbs.messages.inbox import InboxVerb
+from whizbang.management.verbs.messages.outbox import OutboxVerb
 from whizbang.management.verbs.overview import OverviewVerb, WorkersVerb
 from whizbang.management.verbs.parked import ParkVerb, RetryVerb, SkipVerb
 from whizbang.management.verbs.partitions import PartitionsVerb
@@ -53,6 +56,8 @@ VERBS: tuple[Verb, ...] = (
     PauseVerb(),
     ResumeVerb(),
     PartitionsVerb(),
+    InboxVerb(),
+    OutboxVerb(),
     DeadLettersVerb(),
     RedriveVerb(),
     RedrivesVerb(),
@@ -62,6 +67,7 @@ VERBS: tuple[Verb, ...] = (
     ApproveVerb(),
     RefuseVerb(),
     WithdrawVerb(),
+    AuditVerb(),
     ScheduleVerb(),
     CleanupVerb(),
     VerifyVerb(),

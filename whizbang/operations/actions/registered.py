@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from whizbang.operations.actions import (
     backfills,
+    dead_letters,
+    inbox,
+    outbox,
     parked,
     partitions,
     rebuilds,
@@ -11,4 +14,14 @@ from whizbang.operations.actions import (
     subscriptions,
 )
 
-__all__ = ["backfills", "parked", "partitions", "rebuilds", "rehearsals", "subscriptions"]
+__all__ = [
+    "backfills",
+    "dead_letters",
+    "inbox",
+    "outbox",
+    "parked",
+    "partitions",
+    "rebuilds",
+    "rehearsals",
+    "subscriptions",
+]
