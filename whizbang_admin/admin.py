@@ -6,6 +6,8 @@ from whizbang_admin.audit import history, operator_actions, requests
 from whizbang_admin.configuration import page as configuration
 from whizbang_admin.messages import dead_letters, inbox, redrives
 from whizbang_admin.overview import page as overview
+from whizbang_admin.sagas import listing as sagas
+from whizbang_admin.sagas import timeouts as saga_timeouts
 from whizbang_admin.streams import catalogue
 from whizbang_admin.subscriptions import listing, parked, repair
 from whizbang_admin.topology import page as topology
@@ -24,4 +26,6 @@ __all__ = [
     "repair",
     "requests",
     "topology",
+    "saga_timeouts",
+    "sagas",
 ]

@@ -11,6 +11,7 @@ from whizbang.operations.actions import (
     partitions,
     rebuilds,
     rehearsals,
+    sagas,
     subscriptions,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "partitions",
     "rebuilds",
     "rehearsals",
+    "sagas",
     "subscriptions",
 ]
