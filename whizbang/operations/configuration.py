@@ -224,6 +224,9 @@ def _secrets_in(value: Any) -> Iterator[str]:
             yield from secrets_in(item)
         else:
             yield from _secrets_in(item)
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _secrets_in(item)
 
 
 def _show(value: Any) -> str:

@@ -14,7 +14,7 @@ def list_of(request: HttpRequest, model: str, **chosen: str) -> str:
     return f"{url}?{urlencode(chosen)}" if url and chosen else url
 
 
-def page_of(request: HttpRequest, model: str, key: object) -> str:
+def page_of(request: HttpRequest, model: str, key: int | str) -> str:
     """The address of one row's page; empty as `list_of`."""
     return _reverse(request, model, "change", quote(key))
 

@@ -33,6 +33,8 @@ KINDS = {
     "topic": _("topic"),
 }
 
+_NEWS_SECONDS = 5.0
+
 
 class ShownTrouble(NamedTuple):
     text: str
@@ -218,7 +220,9 @@ def _to_catch_up(state: SubscriptionState) -> str:
         return translate("caught up")
     if state.seconds_to_catch_up is not None:
         return show_duration(state.seconds_to_catch_up)
-    return translate("grows") if state.is_growing else "–"
+    # What lags for moments grows and shrinks all the time.
+    is_late = state.lag_seconds is not None and state.lag_seconds > _NEWS_SECONDS
+    return translate("grows") if state.is_growing and is_late else "–"
 
 
 def _group(request: HttpRequest, group: LetterFigures) -> ShownGroup:

@@ -29,7 +29,7 @@ from whizbang.subscriptions.registered import log_readers
 
 MOST_COUNTED = 100_000  # rows; where there are more, this is what the figure says
 OVERDUE_SECONDS = 60.0  # a timeout that was due so long ago should have fired
-_MOST_GROUPS = 5
+_MOST_GROUPS, _MOST_GROUPED = 5, 20_000
 _WAITING = (
     InboxMessage.Status.STORED,
     InboxMessage.Status.RUNNING,
@@ -105,7 +105,7 @@ def measure(
         outbox_oldest_seconds=_age_of_oldest(outbox, store.using),
         inbox=_read_inbox(store, most),
         dead_letters=letters,
-        letter_groups=_group_letters(store, most) if letters else [],
+        letter_groups=_group_letters(store, min(most, _MOST_GROUPED)) if letters else [],
         parked=sum(parked.values()),
         sagas_open=_count(
             sagas.filter(saga__in=known_sagas(), status=SagaInstance.Status.OPEN), most
