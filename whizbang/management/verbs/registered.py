@@ -7,6 +7,7 @@ from whizbang.management.verbs.base import Verb
 from whizbang.management.verbs.dead_letters import DeadLettersVerb, DiscardVerb
 from whizbang.management.verbs.dry_run import DryRunVerb
 from whizbang.management.verbs.edits import EditVerb
+from whizbang.management.verbs.events import EventsVerb, StateVerb, TraceVerb
 from whizbang.management.verbs.heal import HealVerb
 from whizbang.management.verbs.parked import RetryVerb, SkipVerb
 from whizbang.management.verbs.partitions import PartitionsVerb
@@ -32,6 +33,9 @@ VERBS: tuple[Verb, ...] = (
     WorkerVerb(),
     StatusVerb(),
     StreamsVerb(),
+    EventsVerb(),
+    TraceVerb(),
+    StateVerb(),
     RebuildVerb(),
     RebuildsVerb(),
     DryRunVerb(),

@@ -105,7 +105,9 @@ def _joined(known: KnownMessage, row: KnownMessage) -> KnownMessage:
 
 
 def _slim(rows: Any) -> Iterator[Any]:
-    return iter(rows.defer("payload", "traceback"))
+    """Without what may be big."""
+    big = {"payload", "traceback", "result", "document"}
+    return iter(rows.defer(*(f.name for f in rows.model._meta.fields if f.name in big)))
 
 
 def _outbox(since: datetime | None, using: str) -> list[KnownMessage]:
