@@ -17,7 +17,7 @@ from whizbang.store.event_store import EventStore
 from whizbang.subscriptions.definition import SubscriptionDefinition
 
 logger = logging.getLogger(__name__)
-_MOST_USER = 150  # characters that its column holds
+MOST_USER = 150  # characters that its column holds
 _MANY = 20  # events; fewer are as quick row by row, and one bad event is met alone in the end
 
 
@@ -88,5 +88,5 @@ class EventIndexSubscription(SubscriptionDefinition):
                 said.correlation_id,
                 said.causation_id,
                 row.type,
-                (said.user or "")[:_MOST_USER],
+                (said.user or "")[:MOST_USER],
             )

@@ -8,6 +8,7 @@ from whizbang.management.verbs.base import Verb
 from whizbang.management.verbs.dead_letters import DeadLettersVerb, DiscardVerb
 from whizbang.management.verbs.dry_run import DryRunVerb
 from whizbang.management.verbs.edits import EditVerb
+from whizbang.management.verbs.events import EventsVerb, StateVerb, TraceVerb
 from whizbang.management.verbs.groups import GroupsVerb
 from whizbang.management.verbs.heal import HealVerb
 from whizbang.management.verbs.messages.inbox import InboxVerb
@@ -40,6 +41,9 @@ VERBS: tuple[Verb, ...] = (
     StatusVerb(),
     WorkersVerb(),
     StreamsVerb(),
+    EventsVerb(),
+    TraceVerb(),
+    StateVerb(),
     RebuildVerb(),
     RebuildsVerb(),
     SwapVerb(),
