@@ -5,17 +5,29 @@ from __future__ import annotations
 from whizbang_admin.audit import history, operator_actions, requests
 from whizbang_admin.messages import dead_letters, inbox, redrives
 from whizbang_admin.streams import catalogue
-from whizbang_admin.subscriptions import listing, parked, repair
+from whizbang_admin.subscriptions import (
+    backfills,
+    listing,
+    options,
+    parked,
+    rebuilds,
+    repair,
+    what_if,
+)
 
 __all__ = [
+    "backfills",
     "catalogue",
     "dead_letters",
     "history",
     "inbox",
     "listing",
     "operator_actions",
+    "options",
     "parked",
+    "rebuilds",
     "redrives",
     "repair",
     "requests",
+    "what_if",
 ]
