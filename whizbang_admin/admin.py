@@ -9,10 +9,19 @@ from whizbang_admin.overview import page as overview
 from whizbang_admin.sagas import listing as sagas
 from whizbang_admin.sagas import timeouts as saga_timeouts
 from whizbang_admin.streams import catalogue
-from whizbang_admin.subscriptions import listing, parked, repair
+from whizbang_admin.subscriptions import (
+    backfills,
+    listing,
+    options,
+    parked,
+    rebuilds,
+    repair,
+    what_if,
+)
 from whizbang_admin.topology import page as topology
 
 __all__ = [
+    "backfills",
     "catalogue",
     "configuration",
     "dead_letters",
@@ -20,12 +29,15 @@ __all__ = [
     "inbox",
     "listing",
     "operator_actions",
+    "options",
     "overview",
     "parked",
+    "rebuilds",
     "redrives",
     "repair",
     "requests",
-    "topology",
     "saga_timeouts",
     "sagas",
+    "topology",
+    "what_if",
 ]

@@ -41,7 +41,12 @@ class DecisionForm(ReasonForm):
     """The reason, which form it is, and what was seen when it was made."""
 
     token = forms.UUIDField(widget=forms.HiddenInput)
-    seen = forms.JSONField(widget=forms.HiddenInput)
+    # Not required, for an action may have nothing that must not have changed: "{}" is no answer to Django.
+    seen = forms.JSONField(widget=forms.HiddenInput, required=False)
+
+    def __init__(self, *args: Any, needs_reason: bool = True, **known: Any) -> None:
+        super().__init__(*args, **known)
+        self.fields["reason"].required = needs_reason
 
     def clean_seen(self) -> dict[str, str]:
         seen = self.cleaned_data["seen"]
@@ -99,7 +104,9 @@ def _show(
     status: int = 200,
 ) -> HttpResponseBase:
     if form is None:
-        form = DecisionForm(initial={"token": uuid4(), "seen": action.state()})
+        form = DecisionForm(
+            initial={"token": uuid4(), "seen": action.state()}, needs_reason=action.needs_reason
+        )
     action.check()
     return _render(
         model_admin,
@@ -137,7 +144,7 @@ def _render(
 def _do(
     model_admin: Any, request: HttpRequest, action: Action, options: forms.Form | None
 ) -> HttpResponseBase:
-    form = DecisionForm(request.POST)
+    form = DecisionForm(request.POST, needs_reason=action.needs_reason)
     if not form.is_valid():
         return _show(model_admin, request, action, options, form=form)
     by = By(request.user.get_username(), form.cleaned_data["reason"])
@@ -146,7 +153,8 @@ def _do(
         performed = perform(action, by, token=token, seen=form.cleaned_data["seen"])
     except ChangedMeanwhile as exc:
         fresh = DecisionForm(
-            initial={"token": uuid4(), "seen": action.state(), "reason": by.reason}
+            initial={"token": uuid4(), "seen": action.state(), "reason": by.reason},
+            needs_reason=action.needs_reason,
         )
         return _show(
             model_admin, request, action, options, form=fresh, problem=str(exc), status=_CONFLICT

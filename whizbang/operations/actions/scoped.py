@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Min
 
@@ -42,6 +43,10 @@ class ScopedAction(SubscriptionAction, frozen=True, kw_only=True):
             streams=tuple(self.streams),
             everything=self.everything,
         )
+
+    def parameters(self) -> dict[str, Any]:
+        found = super().parameters()
+        return found if self.streams else {k: v for k, v in found.items() if k != "streams"}
 
     def definition(self) -> SubscriptionDefinition:
         return find_subscription(event_store(), self.subscription)
