@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from whizbang_admin.audit import history, operator_actions, requests
-from whizbang_admin.messages import dead_letters, inbox, redrives
+from whizbang_admin.messages import dead_letters, inbox, inbox_messages, outbox, redrives
 from whizbang_admin.streams import catalogue
 from whizbang_admin.subscriptions import listing, parked, repair
 
@@ -12,8 +12,10 @@ __all__ = [
     "dead_letters",
     "history",
     "inbox",
+    "inbox_messages",
     "listing",
     "operator_actions",
+    "outbox",
     "parked",
     "redrives",
     "repair",
