@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from whizbang_admin.audit import history, operator_actions, requests
 from whizbang_admin.configuration import page as configuration
-from whizbang_admin.messages import dead_letters, inbox, redrives
+from whizbang_admin.messages import dead_letters, inbox_messages, outbox, redrives
 from whizbang_admin.overview import page as overview
 from whizbang_admin.sagas import listing as sagas
 from whizbang_admin.sagas import timeouts as saga_timeouts
@@ -26,10 +26,11 @@ __all__ = [
     "configuration",
     "dead_letters",
     "history",
-    "inbox",
+    "inbox_messages",
     "listing",
     "operator_actions",
     "options",
+    "outbox",
     "overview",
     "parked",
     "rebuilds",

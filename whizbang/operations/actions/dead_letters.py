@@ -22,7 +22,9 @@ from whizbang.operations.letter_edits import (
     encode_edited,
 )
 from whizbang.operations.letter_filter import LetterFilter
+from whizbang.operations.letter_rows import keys_held, without_inbox_row
 from whizbang.operations.redrive import OPEN, cancel_redrive, request_redrive
+from whizbang.store.codec import JSON
 from whizbang.store.event_store import event_store
 
 Row = tuple[type[Any], Any]
@@ -137,6 +139,10 @@ class RedriveLetters(LettersAction, frozen=True, kw_only=True):
                 f"{attempts} attempts before it. What fails again comes back as a dead letter.",
             )
         )
+        stuck = without_inbox_row(self._letters()) if self._is_now() else []
+        if stuck:
+            told = "their rows in the inbox are gone: publish these messages anew"
+            facts.append(Fact("cannot go back", f"{', '.join(map(str, stuck))}: {told}"))
         return facts if self._is_now() else [*facts, *self._pace()]
 
     def check(self) -> None:
@@ -248,8 +254,10 @@ class DiscardLetters(LettersAction, frozen=True, kw_only=True):
         return not self.named()
 
     def facts(self) -> Sequence[Fact]:
+        keys = keys_held(self._letters()) if self.named() else []
         return [
             *super().facts(),
+            *([Fact("ordering keys that go on", ", ".join(keys))] if keys else []),
             Fact(
                 "what happens",
                 "These messages are given up for good: they stay failed to whoever waits for them. Messages that "
@@ -301,7 +309,8 @@ class EditLetter(Action, frozen=True, kw_only=True):
     def facts(self) -> Sequence[Fact]:
         letter = self._letter()
         before, _problem = editable_letter(letter)
-        changed = changed_fields(before, self.payload)
+        after = JSON.decode_plain(encode_edited(letter, self.payload)[1])
+        changed = changed_fields(before, after)
         return [
             Fact("message", f"{letter.type} {letter.message_id}, died of {letter.reason}"),
             Fact("fields that change", ", ".join(changed) or "none"),
