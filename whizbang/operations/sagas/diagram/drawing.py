@@ -81,7 +81,8 @@ def draw_saga(found: SagaPicture, taken: Taken = NOTHING_TAKEN) -> str:
     """
     rows = list(_place(found))
     bottom = rows[-1].top + rows[-1].height if rows else _TOP
-    height = bottom + _ROOM + 58 + _MARGIN
+    legend = list(_legend(found, taken, bottom + _ROOM + 12))
+    height = bottom + _ROOM + 18 * len(legend) + _MARGIN
     return element(
         "svg",
         [
@@ -91,7 +92,7 @@ def draw_saga(found: SagaPicture, taken: Taken = NOTHING_TAKEN) -> str:
             element("rect", width=_WIDTH, height=height, fill="#ffffff", class_="background"),
             *_headings(found),
             *(part for row in rows for part in _draw_row(row, taken)),
-            *_legend(found, taken, bottom + _ROOM + 12),
+            *legend,
         ],
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 0 {_WIDTH} {height:g}",
