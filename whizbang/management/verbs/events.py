@@ -40,9 +40,14 @@ class EventsVerb(Verb):
         parser.add_argument("--json", action="store_true")
 
     def run(self, command: BaseCommand, options: Options) -> None:
-        names = ("message_id", "correlation_id", "type", "user")
-        times = {name: as_instant(options[name]) for name in ("since", "before")}
-        query = EventQuery(**times, **{name: options[name] for name in names})
+        query = EventQuery(
+            message_id=options["message_id"],
+            correlation_id=options["correlation_id"],
+            type=options["type"],
+            user=options["user"],
+            since=as_instant(options["since"]),
+            before=as_instant(options["before"]),
+        )
         if options["limit"] < 1:
             raise CommandError("--limit counts from 1.")
         found = find_events(
