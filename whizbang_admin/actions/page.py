@@ -43,8 +43,9 @@ class DecisionForm(ReasonForm):
     """The reason, which form it is, and what was seen when it was made."""
 
     token = forms.UUIDField(widget=forms.HiddenInput)
-    # Not required, for an action may have nothing that must not have changed: "{}" is no answer to Django.
-    seen = forms.JSONField(widget=forms.HiddenInput, required=False)
+    seen = forms.JSONField(
+        widget=forms.HiddenInput, required=False
+    )  # {} where nothing is to be seen
 
     def __init__(self, *args: Any, needs_reason: bool = True, **known: Any) -> None:
         super().__init__(*args, **known)

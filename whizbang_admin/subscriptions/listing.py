@@ -68,20 +68,22 @@ class SubscriptionAdmin(ObjectPageAdmin):
 
     list_display = (
         "name",
-        "kind",
         "state",
         "lag",
         "parked",
         "progress",
         "last_rebuild",
         "rebuild_link",
+        "kind",
         "position",
     )
     ordering = ("name",)
 
     class Media:
         css: ClassVar[dict[str, tuple[str, ...]]] = {
-            "all": ("whizbang_admin/whizbang.css", "whizbang_admin/subscriptions.css")
+            "all": tuple(
+                f"whizbang_admin/{name}.css" for name in ("whizbang", "tones", "subscriptions")
+            )
         }
 
     def get_queryset(self, request: HttpRequest) -> Any:

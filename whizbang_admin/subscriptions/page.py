@@ -63,6 +63,7 @@ def subscription_page(
     needs = definition is not None and needs_rebuild(definition, row)
     state, tone = state_of(row, definition is not None, needs=needs)
     runs = _Runs(request, row)
+    set_aside = _set_aside(request, row)
     return render_page(
         model_admin,
         request,
@@ -76,9 +77,9 @@ def subscription_page(
         offered=list(_offered(request, row, definition, runs)),
         runs=runs,
         history_url=model_admin.url_of("history", quote(row.name)),
-        trail=actions_on(request, f"subscription {row.name}"),
+        trail=actions_on(request, *_targets(row, set_aside)),
         **_standing(row, definition),
-        **_set_aside(request, row),
+        **set_aside,
     )
 
 
@@ -167,6 +168,14 @@ def _set_aside(request: HttpRequest, row: Subscription) -> dict[str, Any]:
     return found
 
 
+def _targets(row: Subscription, set_aside: dict[str, Any]) -> list[str]:
+    """As actions name them: the subscription, and of its streams those that the page shows."""
+    target = f"subscription {row.name}"
+    shown = (item for key in ("parked", "edited", "skipped") for item in set_aside.get(key, ()))
+    streams = dict.fromkeys(item.stream for item in shown)
+    return [target, *(f"{target} stream {stream}" for stream in streams)]
+
+
 def _offered(
     request: HttpRequest,
     row: Subscription,
@@ -196,7 +205,9 @@ def _offered(
         yield from offer_named(request, "partitions", subscription=name)
     if definition.kind not in ("inline", "catalogue"):
         yield from offer_named(request, "park", subscription=name)
-        yield from offer(request, Retry(subscription=name))
+        rows = ParkedStream.objects.using(row._state.db).filter(subscription=name)
+        if rows.exists():
+            yield from offer(request, Retry(subscription=name))
     if projection is not None:
         yield from offer_named(request, "heal", subscription=name)
 

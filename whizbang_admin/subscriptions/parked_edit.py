@@ -33,7 +33,9 @@ class EditForm(DecisionForm):
     payload = forms.CharField(
         label=_("Payload"),
         strip=False,
-        widget=forms.Textarea(attrs={"class": "vLargeTextField wb-code", "spellcheck": "false"}),
+        widget=forms.Textarea(
+            attrs={"class": "vLargeTextField wb-code", "spellcheck": "false", "rows": 20}
+        ),
     )
     field_order = ("payload", "reason")
 

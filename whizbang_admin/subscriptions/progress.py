@@ -33,7 +33,8 @@ class Shown:
 def show_rebuild(run: Rebuild) -> Shown:
     found = progress_of(run)
     is_open = run.status in OPEN
-    left = found.seconds_left
+    is_waiting = is_open and run.phase == Rebuild.Phase.HELD  # for somebody, not for a worker
+    left = None if is_waiting else found.seconds_left
     return Shown(
         is_open=is_open,
         status=str(run.get_status_display()),
@@ -41,7 +42,7 @@ def show_rebuild(run: Rebuild) -> Shown:
         phase=str(run.get_phase_display()) if is_open and run.phase else "",
         percent=round(found.percent) if is_open and found.percent is not None else None,
         events=found.events,
-        rate=_rate(found.events_per_second),
+        rate="" if is_waiting else _rate(found.events_per_second),
         left="" if left is None or not is_open else say_duration(left),
     )
 

@@ -82,6 +82,7 @@ class WhatIfAdmin(PageAdmin):
             parameters=sorted(_told_parameters(found)),
             document=document,
             lines=list(_lines(document)),
+            has_more=_count_of(document) > len(document.get("samples", ())),
             downloads=downloads if document.get("samples") else [],
         )
 
@@ -120,7 +121,11 @@ def _told_parameters(found: ActionRequest) -> Iterator[tuple[str, str]]:
         if name in ("subscription", "samples"):
             continue
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        yield name.replace("_", " "), text
+        yield name.replace("_", " "), translate("yes") if value is True else text
+
+
+def _count_of(document: dict[str, Any]) -> int:
+    return sum(document.get(f"rows_{what}", 0) for what in ("made", "changed", "removed"))
 
 
 def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str, str, str, str]]:

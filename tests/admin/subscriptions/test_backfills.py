@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils.html import escape
 
+import whizbang
 from tests.admin.clients import EVIL, user_with
 from tests.admin.subscriptions.acting import do, hidden_of, url_of
 from whizbang.models import ActionRequest, Backfill, OperatorAction, Rebuild
@@ -58,14 +59,16 @@ def test_which_events_are_asked_for_first(stream: str) -> None:
         ({"last_days": "1"}, 2),
         ({"since": "2020-01-31T12:00"}, 2),
         ({"before": "2020-01-31T12:00:00"}, 0),
-        ({"after": "1"}, 1),
-        ({"until": "1"}, 1),
+        ({"after": "FIRST"}, 1),
+        ({"until": "FIRST"}, 1),
     ],
 )
 def test_every_way_to_say_which_is_understood(
     options: dict[str, str], events: int, stream: str
 ) -> None:
-    client, url = user_with(*MAY), asking(**options, force="on")
+    first = next(whizbang.event_store().driver.read_stream(stream)).position
+    known = {name: value.replace("FIRST", str(first)) for name, value in options.items()}
+    client, url = user_with(*MAY), asking(**known, force="on")
     page = client.get(url).text
     assert f"events</th><td>{events}</td>" in page
     form = {**hidden_of(page), "reason": "Began too late."}
