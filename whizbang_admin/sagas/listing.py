@@ -15,7 +15,12 @@ from django.utils.translation import gettext as translate
 
 from whizbang.exceptions import WhizbangError
 from whizbang.models import SagaInstance
-from whizbang.operations.sagas.listing import instances, list_instances, list_unstarted
+from whizbang.operations.sagas.listing import (
+    instances,
+    list_instances,
+    list_unstarted,
+    states_of,
+)
 from whizbang_admin.frame.exports import FORMATS, export, plain_columns
 from whizbang_admin.frame.pages import Crumb, frame_context, render_page
 from whizbang_admin.frame.read_only import ReadOnlyAdmin
@@ -24,6 +29,7 @@ from whizbang_admin.sagas.choosing import InstanceFilter, UnstartedFilter
 from whizbang_admin.sagas.diagrams import show_diagram
 from whizbang_admin.sagas.instance import instance_context
 from whizbang_admin.sagas.paging import ask_page, number_in
+from whizbang_admin.sagas.story import brief
 
 _PAGE_ROWS = 50
 
@@ -61,6 +67,7 @@ class SagaInstanceAdmin(ReadOnlyAdmin):
             limit=_PAGE_ROWS,
             key=lambda row: row.stream,
         )
+        states = states_of([row.stream for row in page.rows])
         found = list_unstarted(limit=1)
         context = frame_context(self, request, title=translate("Sagas"), crumbs=())
         addresses = Addresses(request)
@@ -72,7 +79,10 @@ class SagaInstanceAdmin(ReadOnlyAdmin):
             | {
                 "form": form,
                 "page": page,
-                "rows": [(row, addresses.instance(row.stream)) for row in page.rows],
+                "rows": [
+                    (row, addresses.instance(row.stream), brief(states.get(row.stream)))
+                    for row in page.rows
+                ],
                 "are_some_unstarted": bool(found),
                 "unstarted_url": self._own_url("unstarted"),
                 "timeouts_url": addresses.list("sagatimeout"),

@@ -21,6 +21,7 @@ from whizbang_admin.sagas.addresses import Addresses
 PAGE_STEPS = 10
 _LOOK_AHEAD_EVENTS = 200
 _MOST_CHARACTERS = 4_000  # of one document
+_MOST_BRIEF = 60
 _OF_INBOX = dict(InboxMessage.Status.choices)
 
 
@@ -93,6 +94,12 @@ def document(value: Any) -> str:
     if len(text) <= _MOST_CHARACTERS:
         return text
     return text[:_MOST_CHARACTERS] + translate("\n… there is more.")
+
+
+def brief(value: Any) -> str:
+    """Plain values in one short line."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _MOST_BRIEF else f"{text[: _MOST_BRIEF - 1]}…"
 
 
 def say_duration(span: timedelta) -> str:

@@ -106,7 +106,7 @@ class SkipSaga(Decision, frozen=True, kw_only=True):
 
 class CancelSaga(Decision, frozen=True, kw_only=True):
     name = "cancel-saga"
-    label = _("Cancel")
+    label = _("Cancel the saga")
     permission = "whizbang.cancel_sagainstance"
     is_compensated: bool = True
 

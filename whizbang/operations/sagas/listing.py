@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import product
 from typing import Any
 
+import msgspec
 from django.db import connections
 from django.db.models import Exists, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Concat, Now
@@ -99,6 +100,13 @@ def instances(
     if is_overdue:
         rows = rows.filter(status=Status.OPEN, next_timeout_at__lte=Now())
     return rows
+
+
+def states_of(streams: Sequence[str]) -> dict[str, Any]:
+    """The states of listed instances, as plain values, by stream: no list carries them while it is sorted."""
+    rows = SagaInstance.objects.using(event_store().using).filter(pk__in=streams)
+    found = rows.values_list("stream", "state")
+    return {stream: msgspec.json.decode(bytes(state)) for stream, state in found}
 
 
 def names_with_instances() -> list[str]:
