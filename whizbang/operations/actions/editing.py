@@ -16,8 +16,8 @@ from whizbang.models import EditedEvent, OperatorAction
 from whizbang.operations.actions.action import By
 from whizbang.operations.actions.errors import ActionRefused, ReasonMissing
 from whizbang.operations.actions.parked import ParkedAction
-from whizbang.operations.actions.perform import refuse_changed, take_turn
-from whizbang.operations.audit import record_action
+from whizbang.operations.actions.perform import refuse_changed
+from whizbang.operations.audit import record_action, take_turn
 from whizbang.operations.edits import edit_parked
 from whizbang.store.event_store import event_store
 
