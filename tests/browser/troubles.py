@@ -17,8 +17,8 @@ LATE_ORDERS = 20  # whose payment failed, or whose row did
 
 UNPAYABLE = "cdnow-305"  # the bank's machine did not answer
 UNCOUNTABLE = "cdnow-310"  # a projection stumbled over it
-SHIPPED = "cdnow-1"
-REFUSED_LINE = "Nothing of the bank's answers: connection reset by peer."
+SHIPPED = "cdnow-7"
+REFUSED_LINE = "The bank does not answer: connection reset by peer."
 
 
 def make_shop() -> None:
