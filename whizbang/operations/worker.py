@@ -95,8 +95,7 @@ class Worker:
             while not self._stop.is_set():
                 with self._pulse.turn():
                     done = self._run_guarded()
-                if self._is_alone:
-                    presence.tell()
+                presence.tell()
                 if done:
                     pause = settings.BUSY_POLL_SECONDS
                 elif until_idle and self.is_idle():

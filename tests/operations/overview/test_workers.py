@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -61,23 +62,40 @@ class TestPresence:
         whole = worker.run_once
 
         def look(**options: Any) -> int:
-            seen.extend(entry.name for entry in list_workers())
+            if seen or WorkerProcess.objects.exists():
+                seen.extend(entry.name for entry in list_workers())
+                worker.stop()
             return whole(**options)
 
         worker.run_once = look  # type: ignore[method-assign]
-        worker.run(max_seconds=0.05)
-        assert "short" in seen or not seen[1:]  # it tells behind its first turn
+        worker.run(max_seconds=10)
+        assert "short" in seen  # it tells behind its first turn
         assert not list_workers()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_thread_tells_by_itself_and_ends() -> None:
-    teller = presence(state="stuck")
+def test_thread_tells_while_the_loop_is_busy_and_keeps_no_connection() -> None:
+    teller = Presence(
+        "one", using="default", parts=["events"], state=lambda: "stuck", tell_seconds=0.02
+    )
     teller.start()
     wait_until(lambda: WorkerProcess.objects.exists())
     assert list_workers()[0].state == "stuck"
     teller.stop()
     assert not WorkerProcess.objects.exists()
+
+
+def test_thread_leaves_it_to_a_loop_that_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(Presence, "_write", lambda self: told.append("told"))
+    teller = Presence("one", using="default", parts=[], state=lambda: "ok", tell_seconds=0.001)
+    teller._next_at = time.monotonic() + 60  # the loop has just told
+    teller.start()
+    time.sleep(0.03)
+    teller._is_over.set()
+    assert teller._thread is not None
+    teller._thread.join()
+    assert not told
 
 
 @pytest.mark.django_db

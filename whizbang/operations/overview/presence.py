@@ -23,33 +23,42 @@ TELL_SECONDS = 5.0
 class Presence:
     """Writes the row every few seconds, and removes it when the worker ends in order.
 
-    In a thread (`start`) it tells of a worker that hangs too; without one the worker's loop calls `tell`.
+    The worker's loop tells, on its connection. While a turn of it takes long, a thread does (`start`), on a
+    connection that it does not keep: so a worker that hangs is told of too, and one that is frozen is not.
     """
 
     def __init__(
-        self, name: str, *, using: str, parts: Collection[str], state: Callable[[], str]
+        self,
+        name: str,
+        *,
+        using: str,
+        parts: Collection[str],
+        state: Callable[[], str],
+        tell_seconds: float = TELL_SECONDS,
     ) -> None:
         self._name, self._using, self._state = name, using, state
         self._parts = " ".join(parts)
+        self._tell_seconds = min(tell_seconds, settings.LEASE_SECONDS / 6)
         self._is_over = threading.Event()
         self._thread: threading.Thread | None = None
         self._next_at = 0.0
 
     def start(self) -> None:
-        """Tell from a thread with a connection of its own."""
-        self._thread = threading.Thread(target=self._run, name="whizbang-presence", daemon=True)
+        """Be told of while the loop is busy."""
+        self._thread = threading.Thread(
+            target=self._stand_in, name="whizbang-presence", daemon=True
+        )
         self._thread.start()
 
     def tell(self) -> None:
         """Write the row when it is time. Never raises for a database that is away."""
         if time.monotonic() < self._next_at:
             return
-        self._next_at = time.monotonic() + min(TELL_SECONDS, settings.LEASE_SECONDS / 4)
+        self._next_at = time.monotonic() + self._tell_seconds
         try:
             self._write()
         except (DatabaseError, InterfaceError) as exc:
             logger.warning("Presence not told, will try again error=%s", exc)
-            self._let_go()
 
     def stop(self) -> None:
         """The worker ends in order."""
@@ -61,14 +70,14 @@ class Presence:
         except (DatabaseError, InterfaceError) as exc:
             logger.warning("Presence is forgotten in a day worker=%s error=%s", self._name, exc)
 
-    def _run(self) -> None:
-        try:
-            while True:
+    def _stand_in(self) -> None:
+        while not self._is_over.wait(self._tell_seconds):
+            if time.monotonic() < self._next_at + self._tell_seconds:
+                continue  # the loop tells
+            try:
                 self.tell()
-                if self._is_over.wait(max(0.0, self._next_at - time.monotonic())):
-                    return
-        finally:
-            connections[self._using].close()
+            finally:
+                connections[self._using].close()
 
     def _write(self) -> None:
         rows = WorkerProcess.objects.using(self._using)
@@ -87,7 +96,3 @@ class Presence:
             seen_at=now,
         )
         rows.bulk_create([row], ignore_conflicts=True)
-
-    def _let_go(self) -> None:
-        if self._thread is threading.current_thread():
-            connections[self._using].close()
