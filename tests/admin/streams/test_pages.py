@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.admin.utils import quote
@@ -160,7 +160,7 @@ def test_box_finds_messages_for_those_who_may_see_them() -> None:
     assert page not in shown and "shop.OpenOrder, stored" in shown
 
 
-@pytest.mark.parametrize("term", [EVIL, "nothing", "\0", "x" * 5000, str(uuid4()), "%", "_"])
+@pytest.mark.parametrize("term", [EVIL, "nothing", "\0", "x" * 5000, f"{UUID(int=9)}", "%", "_"])
 def test_box_says_where_nothing_is_known(order: str, term: str) -> None:
     page = user_with("view_stream").get(url("search"), {"q": term})
     assert page.status_code == 200
@@ -262,7 +262,7 @@ def test_event_of_a_renamed_type_and_one_whose_type_is_gone_are_shown(order: str
         StoredEvent.objects.filter(version=2).update(type=EVIL)
     page = user_with("view_stream").get(url("event", 2, stream=order)).text
     assert EVIL not in page and escape(EVIL) in page
-    assert "Today&#x27;s code cannot read it" in page
+    assert "code cannot read it" in page
     assert "hello" not in page and "•••" in page and "Personal fields are masked" in page
     assert (
         "hello"
