@@ -67,5 +67,9 @@ class BackfillAdmin(ObjectPageAdmin):
 
 
 def _scope_text(row: Backfill) -> str:
+    """Between which positions, and what else is demanded of them."""
     given = {name: value for name, value in row.scope.items() if value is not None}
-    return json.dumps(given, indent=2, ensure_ascii=False) if given else translate("everything")
+    places = translate("positions %(after)s to %(until)s")
+    text = places % {"after": row.after + 1, "until": row.until}
+    more = json.dumps(given, indent=2, ensure_ascii=False) if given else ""
+    return f"{text}\n{more}".strip()
