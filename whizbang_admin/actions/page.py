@@ -33,7 +33,7 @@ from whizbang.operations.actions import (
 )
 from whizbang.operations.actions.perform import needs_approval
 from whizbang_admin.actions.forms import options_form
-from whizbang_admin.actions.links import BACK, back_from
+from whizbang_admin.actions.links import BACK, back_from, list_instead
 from whizbang_admin.frame.pages import ReasonForm, list_url, render_page
 
 _CONFLICT, _REFUSED = 409, 400
@@ -166,7 +166,8 @@ def _do(
         note_in_admin(model_admin, request, action, by, performed)
     tell = messages.success if performed.is_done else messages.info
     tell(request, performed.text)
-    return HttpResponseRedirect(back_from(request, otherwise=list_url(model_admin)))
+    back = back_from(request, otherwise=list_url(model_admin))
+    return HttpResponseRedirect(list_instead(back))
 
 
 def note_in_admin(

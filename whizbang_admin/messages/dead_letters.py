@@ -28,6 +28,7 @@ from whizbang_admin.messages.shown_letters import ids_of
 class DeadLetterAdmin(ReadOnlyAdmin):
     """Messages with the reason for which they were given up: first their groups, then each of them."""
 
+    goes_when_mended = True
     list_display = ("message_id", "type", "reason", "attempts", "died_at")
     ordering = ("-id",)
     search_fields = ("=message_id",)

@@ -58,6 +58,7 @@ class DestinationFilter(admin.SimpleListFilter):
 class OutboxMessageAdmin(ReadOnlyAdmin):
     """Commands and answers for other services that wait, the oldest first; a search finds sent ones too."""
 
+    goes_when_mended = True
     list_display = ("message_id", "type", "kind", "service", "waits", "available_at")
     list_filter = (DestinationFilter,)
     ordering = ("id",)

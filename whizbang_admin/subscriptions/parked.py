@@ -44,6 +44,7 @@ class SubscriptionFilter(admin.SimpleListFilter):
 class ParkedStreamAdmin(ObjectPageAdmin):
     """Streams with the event that failed, and what can be done about it."""
 
+    goes_when_mended = True
     list_display = (
         "stream",
         "key",

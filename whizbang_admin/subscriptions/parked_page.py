@@ -64,8 +64,8 @@ def _event_of(request: HttpRequest, row: ParkedStream) -> ShownEvent | None:
     store = event_store()
     rows = store.driver.read_stream(row.stream, after=row.version - 1, until=row.version, limit=1)
     found = next(iter(rows), None)
-    return None if found is None else show_event(
-        store, found, who=request.user, most=MOST_CHARACTERS
+    return (
+        None if found is None else show_event(store, found, who=request.user, most=MOST_CHARACTERS)
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from html import unescape
 from typing import Any
 
 import pytest
@@ -152,6 +154,19 @@ def test_texts_of_a_parked_stream_are_escaped(stream: str) -> None:
     assert EVIL not in page and page.count(escape(EVIL)) >= 5
     page = user_with("retry_parkedstream").get(url_of(Retry(subscription=NAME, key=EVIL))).text
     assert EVIL not in page and escape(EVIL) in page
+
+
+def test_action_on_its_page_leads_to_the_list_for_the_page_goes(stream: str) -> None:
+    client = user_with("view_parkedstream", "skip_parkedstream")
+    parked = ParkedStream.objects.get()
+    url = reverse("admin:whizbang_parkedstream_change", args=[parked.pk])
+    page = client.get(url).text
+    offered = re.search(r'href="([^"]*/do/skip/[^"]*)"', page)
+    assert offered is not None
+    action = unescape(offered[1])
+    sent = client.post(action, {**hidden_of(client.get(action).text), "reason": "A typo."})
+    assert sent.status_code == 302
+    assert sent["Location"] == reverse("admin:whizbang_parkedstream_changelist")
 
 
 def test_skip_asks_why_and_what_it_left_out_is_kept(stream: str) -> None:
