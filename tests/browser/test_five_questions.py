@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.browser.conftest import Visit
+from tests.browser.names import REFUSED_LINE, SHIPPED, UNCOUNTABLE, UNPAYABLE
 from tests.browser.site import OPERATOR, SUPERUSER, VIEWER
-from tests.browser.troubles import REFUSED_LINE, SHIPPED, UNCOUNTABLE, UNPAYABLE
 from tests.browser.visiting import NARROW, Visitor
 
 pytestmark = pytest.mark.requires_browser
