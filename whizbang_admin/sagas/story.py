@@ -18,7 +18,7 @@ from whizbang.operations.sagas.sent import DEAD, GONE
 from whizbang.operations.sagas.story import StoryCommand, StoryStep, steps_of
 from whizbang_admin.sagas.addresses import Addresses
 
-PAGE_STEPS = 10
+PAGE_STEPS = 6  # each that has sent something may cost a statement of its own
 _LOOK_AHEAD_EVENTS = 200
 _MOST_CHARACTERS = 4_000  # of one document
 _MOST_BRIEF = 60

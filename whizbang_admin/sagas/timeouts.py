@@ -32,7 +32,6 @@ _PAGE_ROWS = 50
 class SagaTimeoutAdmin(ReadOnlyAdmin):
     """The first to be due first; two may be due at one instant, which Django's own list could not page by."""
 
-    goes_when_mended = True
     deferred = ("traceback",)
 
     def changelist_view(

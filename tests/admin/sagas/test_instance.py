@@ -56,14 +56,14 @@ def test_each_step_shows_what_it_changed_also_the_first_of_a_page(waiting: str) 
         note(f"note {number}")
     client = user_with(*VIEW)
     page = client.get(page_of(waiting)).text
-    assert "Steps 6 to 15 of 15" in page and 'href="?after=0"' in page
-    first = page.partition('id="v6"')[2].partition("</li>")[0]
+    assert "Steps 10 to 15 of 15" in page and 'href="?after=0"' in page
+    first = page.partition('id="v10"')[2].partition("</li>")[0]
     before, now = re.findall(r"<code[^>]*>(.*?)</code>", first, re.DOTALL)
-    assert "note 1" in before and "note 2" not in before and "note 2" in now
+    assert "note 5" in before and "note 6" not in before and "note 6" in now
     page = client.get(page_of(waiting), {"after": "5"}).text
-    assert "Steps 6 to 15 of 15" in page
+    assert "Steps 6 to 11 of 15" in page
     page = client.get(page_of(waiting), {"after": "0"}).text
-    assert "Steps 1 to 10 of 15" in page and 'href="?after=10"' in page
+    assert "Steps 1 to 6 of 15" in page and 'href="?after=6"' in page
     for after in ("x", "-1", str(2**31)):
         assert client.get(page_of(waiting), {"after": after}).status_code == 404
     assert "No later steps" in client.get(page_of(waiting), {"after": "99"}).text

@@ -73,7 +73,8 @@ def test_failed_step_is_tried_again_and_skipped(waiting: str) -> None:
         "retry-saga",
         "skip-saga",
     ]
-    assert {entry.object_id for entry in LogEntry.objects.all()} == {f"{SAGA}-1"}
+    logged = {(entry.object_id, entry.object_repr) for entry in LogEntry.objects.all()}
+    assert logged == {(f"{SAGA}-1", f"{SAGA}-1")}
 
 
 def test_cancel_says_what_is_sent_and_does_it_once(waiting: str) -> None:
