@@ -55,7 +55,9 @@ def test_operators_mend_and_admins_may_all() -> None:
 
 def test_admins_may_do_every_action() -> None:
     make_groups()
-    wanted = {action_class(name).permission for name in action_names()}
+    known = [action_class(name) for name in action_names()]  # other tests have actions of their own
+    wanted = {cls.permission for cls in known if cls.__module__.startswith("whizbang.")}
+    assert wanted
     assert wanted <= names_of(ADMIN)
 
 

@@ -14,12 +14,14 @@ from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from whizbang.models import InboxMessage
+from whizbang.operations.actions.subscriptions import Resume
 from whizbang.operations.overview.figures import Figures, LetterFigures
 from whizbang.operations.overview.overview import Overview as Found
 from whizbang.operations.overview.overview import read_overview
 from whizbang.operations.overview.subscription_state import SubscriptionState
 from whizbang.operations.overview.trouble import Place, Trouble
 from whizbang.operations.overview.verdict import LATE_SECONDS, counted
+from whizbang_admin.actions.links import Offered, offer
 from whizbang_admin.charts.sparkline import show_figure, sparkline
 from whizbang_admin.frame.page_admin import PageAdmin
 from whizbang_admin.frame.places import list_of, page_of
@@ -34,12 +36,22 @@ KINDS = {
 }
 
 _NEWS_SECONDS = 5.0
+# Where a trouble can be mended: a list, and what of it.
+_LISTS: dict[Place, tuple[str, dict[str, str]]] = {
+    Place.PARKED: ("parkedstream", {}),
+    Place.DEAD_LETTERS: ("deadletter", {}),
+    Place.OUTBOX: ("outboxmessage", {}),
+    Place.OVERDUE_TIMEOUTS: ("sagatimeout", {"kind": "overdue"}),
+    Place.FAILED_TIMEOUTS: ("sagatimeout", {"kind": "failed"}),
+    Place.REQUESTS: ("actionrequest", {}),
+}
 
 
 class ShownTrouble(NamedTuple):
     text: str
     is_urgent: bool
     url: str
+    offers: list[Offered]  # what can be done about it at once
 
 
 class ShownFigure(NamedTuple):
@@ -97,7 +109,8 @@ class OverviewAdmin(PageAdmin):
 
 
 def _trouble(request: HttpRequest, trouble: Trouble) -> ShownTrouble:
-    return ShownTrouble(trouble.text, trouble.is_urgent, _place_url(request, trouble))
+    offers = offer(request, Resume(subscription=trouble.name)) if trouble.can_resume else []
+    return ShownTrouble(trouble.text, trouble.is_urgent, _place_url(request, trouble), offers)
 
 
 def _place_url(request: HttpRequest, trouble: Trouble) -> str:
@@ -105,14 +118,8 @@ def _place_url(request: HttpRequest, trouble: Trouble) -> str:
         return "#workers"
     if trouble.place == Place.SUBSCRIPTION:
         return page_of(request, "subscription", trouble.name) or "#subscriptions"
-    lists = {
-        Place.PARKED: "parkedstream",
-        Place.DEAD_LETTERS: "deadletter",
-        Place.OUTBOX: "outboxmessage",
-        Place.SAGAS: "sagainstance",
-        Place.REQUESTS: "actionrequest",
-    }
-    return list_of(request, lists[trouble.place])
+    name, chosen = _LISTS[trouble.place]
+    return list_of(request, name, **chosen)
 
 
 def _log_figures(found: Found) -> Sequence[ShownFigure]:

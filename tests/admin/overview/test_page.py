@@ -101,6 +101,13 @@ def test_links_are_for_those_who_may_follow_them(troubled: None) -> None:
         assert f"/whizbang/{name}/" not in shown
 
 
+def test_what_stands_still_can_be_resumed_by_who_may(troubled: None) -> None:
+    resume = reverse("admin:whizbang_operatoraction_do", args=["resume"])
+    shown = page("pause_subscription")
+    assert f'href="{resume}?subscription={NAME}&amp;back=' in shown
+    assert resume not in page("view_subscription")
+
+
 def test_charts_have_unique_ids_and_a_table_of_their_figures() -> None:
     drain()
     sample(seconds_ago=65, head=10, lag=3)

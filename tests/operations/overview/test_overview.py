@@ -121,8 +121,8 @@ def test_subscription_without_a_row_has_not_begun() -> None:
         ({"dead_letters": 100_000}, "100,000+ dead letters wait", Place.DEAD_LETTERS, False),
         ({"parked": 2}, "2 streams are parked", Place.PARKED, False),
         ({"outbox": 1, "outbox_oldest_seconds": 90.0}, "waits for 90 s", Place.OUTBOX, True),
-        ({"timeouts_overdue": 3}, "3 timeouts of sagas are overdue", Place.SAGAS, True),
-        ({"timeouts_failed": 1}, "1 timeout of a saga has failed", Place.SAGAS, False),
+        ({"timeouts_overdue": 3}, "3 timeouts of sagas are overdue", Place.OVERDUE_TIMEOUTS, True),
+        ({"timeouts_failed": 1}, "1 timeout of a saga has failed", Place.FAILED_TIMEOUTS, False),
     ],
 )
 def test_figures_that_need_somebody_are_told(

@@ -13,7 +13,8 @@ class Place(StrEnum):
     PARKED = "parked"
     DEAD_LETTERS = "dead letters"
     OUTBOX = "outbox"
-    SAGAS = "sagas"
+    OVERDUE_TIMEOUTS = "overdue timeouts"
+    FAILED_TIMEOUTS = "failed timeouts"
     WORKERS = "workers"
     REQUESTS = "requests"
 
@@ -26,4 +27,5 @@ class Trouble:
     place: Place
     is_urgent: bool = False
     name: str = ""  # of the subscription
+    can_resume: bool = False  # it stands still until somebody says that it shall go on
     command: str = ""  # of `manage.py whizbang`, that shows more

@@ -79,19 +79,21 @@ def _find_about_workers(workers: Sequence[WorkerEntry], *, is_worked: bool) -> I
 def _find_about_subscription(state: SubscriptionState, *, is_worked: bool) -> Iterator[Trouble]:
     named = {"name": state.name}
 
-    def trouble(text: str, *, is_urgent: bool = False) -> Trouble:
+    def trouble(text: str, *, is_urgent: bool = False, can_resume: bool = False) -> Trouble:
         return Trouble(
             text=text,
             place=Place.SUBSCRIPTION,
             name=state.name,
             is_urgent=is_urgent,
+            can_resume=can_resume,
             command="status",
         )
 
     if state.error:
-        yield trouble(translate("%(name)s stands still with an error.") % named, is_urgent=True)
+        text = translate("%(name)s stands still with an error.")
+        yield trouble(text % named, is_urgent=True, can_resume=True)
     elif state.status == "paused":
-        yield trouble(translate("%(name)s is paused.") % named)
+        yield trouble(translate("%(name)s is paused.") % named, can_resume=True)
     elif state.status == "new":
         yield trouble(translate("%(name)s has not begun: run migrate, or a worker.") % named)
     elif is_worked and state.lag_seconds is not None and state.lag_seconds > LATE_SECONDS:
@@ -147,7 +149,7 @@ def _find_about_sagas(figures: Figures) -> Iterator[Trouble]:
         )
         yield Trouble(
             text=text % {"count": counted(count, figures)},
-            place=Place.SAGAS,
+            place=Place.OVERDUE_TIMEOUTS,
             is_urgent=True,
             command="saga list --overdue",
         )
@@ -159,7 +161,7 @@ def _find_about_sagas(figures: Figures) -> Iterator[Trouble]:
         )
         yield Trouble(
             text=text % {"count": counted(count, figures)},
-            place=Place.SAGAS,
+            place=Place.FAILED_TIMEOUTS,
             command="saga list --failing",
         )
 
