@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 class WhizbangConfig(AppConfig):
     name = "whizbang"
     label = "whizbang"
-    verbose_name = _("Whizbang")
+    verbose_name = _("Whizbang data")  # behind "Whizbang console" in the admin's list
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

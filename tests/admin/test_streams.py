@@ -235,7 +235,7 @@ def test_breadcrumbs_lead_home_by_way_of_the_streams(page: str) -> None:
     links = re.findall(r'<a href="(.*?)">(.*?)</a>', crumbs[1])
     expected = [
         (reverse("admin:index"), "Home"),
-        (reverse("admin:app_list", args=["whizbang"]), "Whizbang"),
+        (reverse("admin:app_list", args=["whizbang"]), "Whizbang data"),
         (reverse("admin:whizbang_stream_changelist"), "Streams"),
     ]
     if page == "event":
@@ -251,5 +251,5 @@ def test_templates_have_no_inline_script_or_style() -> None:
     assert templates
     for file in templates:
         assert not re.search(
-            r"<script|<style|\sstyle=|\son\w+=|\|safe|autoescape", file.read_text()
+            r"<script(?! src=)|<style|\sstyle=|\son\w+=|\|safe|autoescape", file.read_text()
         )

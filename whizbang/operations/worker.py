@@ -21,6 +21,7 @@ from whizbang.messaging.nudge import wait_for_nudge, wake
 from whizbang.operations.background_part import BackgroundPart
 from whizbang.operations.liveness.pulse import Pulse
 from whizbang.operations.liveness.report import Report
+from whizbang.operations.overview.presence import Presence
 from whizbang.operations.worker_parts import (
     ALL,
     PARTS,
@@ -34,6 +35,7 @@ from whizbang.subscriptions.leases import make_owner
 from whizbang.subscriptions.registered import log_readers
 
 logger = logging.getLogger(__name__)
+_STUCK_SECONDS = 300.0  # a turn that takes longer is told as stuck in the list of workers
 
 
 class Worker:
@@ -81,16 +83,19 @@ class Worker:
         pause = settings.BUSY_POLL_SECONDS
         self._keeper = ClaimKeeper(self._using)
         listener = Listener(self._using, wake)
+        presence = self._presence()
         if not until_idle and max_seconds is None:  # else it ends before it would wait for long
             listener.start()
             caches.preload()
             store = event_store(self._alias)
             self._background = start_in_background(store, self.name, only=self._only)
             self._is_alone = False
+            presence.start()
         try:
             while not self._stop.is_set():
                 with self._pulse.turn():
                     done = self._run_guarded()
+                presence.tell()
                 if done:
                     pause = settings.BUSY_POLL_SECONDS
                 elif until_idle and self.is_idle():
@@ -104,6 +109,7 @@ class Worker:
             self._stop_background()
             listener.stop()
             self._keeper.stop()
+            presence.stop()
             self.close()
         return self.counts
 
@@ -135,6 +141,14 @@ class Worker:
             parts.close()
         except (OperationalError, InterfaceError) as exc:
             logger.warning("Leases will expire by themselves error=%s", exc)
+
+    def _presence(self) -> Presence:
+        return Presence(
+            self.name,
+            using=self._using,
+            parts=[part for part in PARTS if part in self._only],
+            state=lambda: self.report(stuck_seconds=_STUCK_SECONDS).state,
+        )
 
     def _stop_background(self) -> None:
         started, self._background = self._background, []

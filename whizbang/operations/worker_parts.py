@@ -69,7 +69,7 @@ class WorkerParts:
             "backfills": lambda: BackfillPart(store, owner),
             "redrives": lambda: RedrivePart(store, owner),
             "requests": lambda: RequestsPart(store, owner, in_thread=not is_turn_by_turn),
-            "upkeep": lambda: _Upkeep(store, owner),
+            "upkeep": lambda: _Upkeep(store, owner, keeps_samples=keeper is not None),
         }
         if is_turn_by_turn:
             makers |= background_makers(store, owner)
@@ -104,8 +104,9 @@ class WorkerParts:
 
 
 class _Upkeep:
-    def __init__(self, store: EventStore, owner: str) -> None:
-        self._cleanup, self._metrics = CleanupPart(store, owner), MetricsPart(store, owner)
+    def __init__(self, store: EventStore, owner: str, *, keeps_samples: bool) -> None:
+        self._cleanup = CleanupPart(store, owner)
+        self._metrics = MetricsPart(store, owner, keeps_samples=keeps_samples)
 
     def run_once(self) -> int:
         """Not counted: nobody waits for it."""

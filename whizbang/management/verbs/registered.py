@@ -7,7 +7,9 @@ from whizbang.management.verbs.base import Verb
 from whizbang.management.verbs.dead_letters import DeadLettersVerb, DiscardVerb
 from whizbang.management.verbs.dry_run import DryRunVerb
 from whizbang.management.verbs.edits import EditVerb
+from whizbang.management.verbs.groups import GroupsVerb
 from whizbang.management.verbs.heal import HealVerb
+from whizbang.management.verbs.overview import OverviewVerb, WorkersVerb
 from whizbang.management.verbs.parked import ParkVerb, RetryVerb, SkipVerb
 from whizbang.management.verbs.partitions import PartitionsVerb
 from whizbang.management.verbs.rebuild import RebuildsVerb, RebuildVerb, SwapVerb, UndoVerb
@@ -20,6 +22,7 @@ from whizbang.management.verbs.requests import (
 )
 from whizbang.management.verbs.sagas.verb import SagaVerb
 from whizbang.management.verbs.schemas import SchemasVerb
+from whizbang.management.verbs.settings import SettingsVerb
 from whizbang.management.verbs.status import StatusVerb
 from whizbang.management.verbs.streams import StreamsVerb
 from whizbang.management.verbs.subscriptions import PauseVerb, ResumeVerb
@@ -30,7 +33,9 @@ from whizbang.management.verbs.worker import WorkerVerb
 
 VERBS: tuple[Verb, ...] = (
     WorkerVerb(),
+    OverviewVerb(),
     StatusVerb(),
+    WorkersVerb(),
     StreamsVerb(),
     RebuildVerb(),
     RebuildsVerb(),
@@ -61,5 +66,7 @@ VERBS: tuple[Verb, ...] = (
     CleanupVerb(),
     VerifyVerb(),
     TopologyVerb(),
+    SettingsVerb(),
+    GroupsVerb(),
     SchemasVerb(),
 )

@@ -23,7 +23,7 @@ class StatusVerb(Verb):
         parser.add_argument("--json", action="store_true")
         parser.add_argument(
             "--watch",
-            type=_interval,
+            type=interval,
             nargs="?",
             const=2.0,
             metavar="SECONDS",
@@ -85,7 +85,8 @@ def _print_troubles(command: BaseCommand, item: dict[str, Any]) -> None:
         command.stdout.write(f"    rebuild {run['id']} {run['status']}: {run['progress']}")
 
 
-def _interval(text: str) -> float:
+def interval(text: str) -> float:
+    """Seconds between two looks. Raises ArgumentTypeError."""
     seconds = float(text)
     if not 0.1 <= seconds <= 86_400:
         raise ArgumentTypeError("give 0.1 to 86400 seconds")

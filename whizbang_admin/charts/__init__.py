@@ -1,0 +1,1 @@
+"""Pictures of figures: SVG that is made on the server."""

@@ -1,0 +1,1 @@
+"""The settings in force, and what system checks say."""

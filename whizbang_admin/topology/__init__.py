@@ -1,0 +1,1 @@
+"""Services, domains, and who sends and hears what."""
