@@ -12,7 +12,6 @@ from django.urls import reverse
 from django.utils.translation import gettext as translate
 
 from whizbang.models import ParkedStream
-from whizbang.operations.actions.editing import EDIT_PERMISSION
 from whizbang.operations.actions.parked import Heal, Retry, Skip
 from whizbang.projections.subscription import ProjectionSubscription
 from whizbang.store.event_store import event_store
@@ -21,6 +20,7 @@ from whizbang_admin.actions.links import Offered, offer
 from whizbang_admin.audit.trail import actions_on
 from whizbang_admin.frame.documents import MOST_CHARACTERS, ShownEvent, show_event, show_text
 from whizbang_admin.frame.pages import render_page
+from whizbang_admin.subscriptions.parked_edit import may_edit
 
 
 def parked_page(model_admin: Any, request: HttpRequest, row: ParkedStream) -> HttpResponseBase:
@@ -64,7 +64,9 @@ def _event_of(request: HttpRequest, row: ParkedStream) -> ShownEvent | None:
     store = event_store()
     rows = store.driver.read_stream(row.stream, after=row.version - 1, until=row.version, limit=1)
     found = next(iter(rows), None)
-    return None if found is None else show_event(store, found, most=MOST_CHARACTERS)
+    return (
+        None if found is None else show_event(store, found, who=request.user, most=MOST_CHARACTERS)
+    )
 
 
 def _offered(model_admin: Any, request: HttpRequest, row: ParkedStream) -> Iterator[Offered]:
@@ -77,7 +79,7 @@ def _offered(model_admin: Any, request: HttpRequest, row: ParkedStream) -> Itera
     yield from offer(request, Retry(subscription=name, **what))
     if row.type:
         yield from offer(request, Skip(subscription=name, **what))
-        if definition.event_types and request.user.has_perm(EDIT_PERMISSION):
+        if definition.event_types and may_edit(request, row):
             yield Offered("edit", translate("Edit a copy"), model_admin.url_of("edit", row.pk))
     if isinstance(definition, ProjectionSubscription):
         yield from offer(request, Heal(subscription=name, stream=stream))

@@ -7,6 +7,7 @@ from whizbang.management.verbs.base import Verb
 from whizbang.management.verbs.dead_letters import DeadLettersVerb, DiscardVerb
 from whizbang.management.verbs.dry_run import DryRunVerb
 from whizbang.management.verbs.edits import EditVerb
+from whizbang.management.verbs.events import EventsVerb, StateVerb, TraceVerb
 from whizbang.management.verbs.groups import GroupsVerb
 from whizbang.management.verbs.heal import HealVerb
 from whizbang.management.verbs.overview import OverviewVerb, WorkersVerb
@@ -37,6 +38,9 @@ VERBS: tuple[Verb, ...] = (
     StatusVerb(),
     WorkersVerb(),
     StreamsVerb(),
+    EventsVerb(),
+    TraceVerb(),
+    StateVerb(),
     RebuildVerb(),
     RebuildsVerb(),
     SwapVerb(),

@@ -19,7 +19,7 @@ from tests.shop.messages import NOON, OrderNoted
 from whizbang.models import StoredEvent, Stream
 from whizbang.operations.history import rewriting
 from whizbang.testing import drain
-from whizbang_admin.streams import catalogue as streams
+from whizbang_admin.streams import timeline as streams
 
 pytestmark = pytest.mark.django_db
 LONG = "x" * 20_000 + "the very end"
@@ -207,7 +207,7 @@ def test_timeline_leads_to_its_ends_and_says_where_it_is() -> None:
 def test_page_of_big_payloads_ends_early_and_goes_on_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(streams, "_PAGE_BYTES", 50_000)
+    monkeypatch.setattr(streams, "PAGE_BYTES", 50_000)
     append("shop.Order-1", *(LONG for _ in range(5)), "x" * 60_000, "small")
     client = user_with("view_stream")
     seen: list[str] = []
