@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as translate
@@ -15,6 +16,8 @@ from whizbang.store.event_store import EventStore
 _FIRST_WINDOW = 20_000  # positions that are counted at once, from the end of the section on
 _MOST_SECONDS = 0.1
 _MOST_ROWS = 100_000
+_NO_END = 2**63 - 1
+_CLOCKS_DIFFER = timedelta(hours=1)
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
 
@@ -39,13 +42,15 @@ def estimate_events(
 
     Where the section is bounded by time as well, what was not looked at may have nothing of it.
     """
-    deadline = time.monotonic() + most_seconds
+    began = time.monotonic()
     found, at, size = 0, section.until, _FIRST_WINDOW
     while at > section.after:
-        low = max(section.after, at - size)
+        low, window_began = max(section.after, at - size), time.monotonic()
         found += store.driver.count_log(after=low, until=at, filter=section.filter)
-        at, size = low, size * 2
-        if time.monotonic() >= deadline:
+        if _is_all_older(store, low, section.filter.since):
+            return Estimate(found)
+        at, size, now = low, size * 2, time.monotonic()
+        if now + 2 * (now - window_began) >= began + most_seconds:  # the next one is twice as big
             break
     if at <= section.after:
         return Estimate(found)
@@ -53,6 +58,14 @@ def estimate_events(
         return Estimate(found, is_exact=False, is_least=True)
     share = (section.until - at) / (section.until - section.after)
     return Estimate(round(found / share), is_exact=False)
+
+
+def _is_all_older(store: EventStore, position: int, since: datetime | None) -> bool:
+    """Was everything up to a position recorded before a time? Positions follow it, but for clocks that differ."""
+    if since is None:
+        return False
+    row = next(store.driver.read_log(after=position, until=_NO_END, limit=1), None)
+    return row is not None and row.recorded_at < since - _CLOCKS_DIFFER
 
 
 def estimate_rows(rows: Any) -> str:

@@ -22,6 +22,7 @@ from whizbang.operations.actions.editing import EDIT_PERMISSION, edit_state, per
 from whizbang.operations.edits import Editable, check_edit, editable_payload
 from whizbang_admin.actions.page import DecisionForm
 from whizbang_admin.frame.differences import difference_of, pretty
+from whizbang_admin.frame.documents import may_see_payload
 from whizbang_admin.frame.pages import Crumb, render_page
 
 _CONFLICT = 409
@@ -59,6 +60,8 @@ def edit_page(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponseBa
     if not request.user.has_perm(EDIT_PERMISSION):
         raise PermissionDenied
     row: ParkedStream = model_admin.row_or_404(request, str(pk))
+    if not may_edit(request, row):
+        raise PermissionDenied
     page = _Page(model_admin, request, row)
     try:
         found = editable_payload(row.subscription, stream=row.stream)
@@ -74,6 +77,11 @@ def edit_page(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponseBa
     if "confirmed" not in request.POST:
         return page.confirm(form, before)
     return page.edit(found, form)
+
+
+def may_edit(request: HttpRequest, row: ParkedStream) -> bool:
+    """Who edits a payload sees all of it, personal fields too."""
+    return request.user.has_perm(EDIT_PERMISSION) and may_see_payload(request.user, row.type)
 
 
 class _Page:

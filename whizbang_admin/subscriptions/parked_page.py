@@ -12,7 +12,6 @@ from django.urls import reverse
 from django.utils.translation import gettext as translate
 
 from whizbang.models import ParkedStream
-from whizbang.operations.actions.editing import EDIT_PERMISSION
 from whizbang.operations.actions.parked import Heal, Retry, Skip
 from whizbang.projections.subscription import ProjectionSubscription
 from whizbang.store.event_store import event_store
@@ -21,6 +20,7 @@ from whizbang_admin.actions.links import Offered, offer
 from whizbang_admin.audit.trail import actions_on
 from whizbang_admin.frame.documents import MOST_CHARACTERS, ShownEvent, show_event, show_text
 from whizbang_admin.frame.pages import render_page
+from whizbang_admin.subscriptions.parked_edit import may_edit
 
 
 def parked_page(model_admin: Any, request: HttpRequest, row: ParkedStream) -> HttpResponseBase:
@@ -79,7 +79,7 @@ def _offered(model_admin: Any, request: HttpRequest, row: ParkedStream) -> Itera
     yield from offer(request, Retry(subscription=name, **what))
     if row.type:
         yield from offer(request, Skip(subscription=name, **what))
-        if definition.event_types and request.user.has_perm(EDIT_PERMISSION):
+        if definition.event_types and may_edit(request, row):
             yield Offered("edit", translate("Edit a copy"), model_admin.url_of("edit", row.pk))
     if isinstance(definition, ProjectionSubscription):
         yield from offer(request, Heal(subscription=name, stream=stream))

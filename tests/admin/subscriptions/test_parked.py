@@ -34,6 +34,7 @@ from whizbang.operations.actions.parked import (
     Skip,
 )
 from whizbang.testing import drain
+from whizbang_admin.frame import documents
 
 pytestmark = pytest.mark.django_db
 LIST = "admin:whizbang_parkedstream_changelist"
@@ -308,3 +309,36 @@ def test_edited_copy_is_discarded(stream: str) -> None:
 
 def payload(text: str = "mended") -> str:
     return json.dumps({"order_id": "1", "text": text})
+
+
+def test_page_of_an_edited_copy_offers_to_discard_it(stream: str) -> None:
+    serializer = whizbang.event_store().serializer
+    edit = EditedEvent.objects.create(
+        subscription=NAME, position=2, stream=stream, version=2, type="shop.OrderNoted", schema=1,
+        payload=serializer.encode({"order_id": "1", "text": EVIL}), reason=EVIL, edited_by=EVIL,
+    )  # fmt: skip
+    url = reverse("admin:whizbang_editedevent_change", args=[edit.pk])
+    assert Client().get(url).status_code == 302
+    assert user_with("edit_parkedstream").get(url).status_code == 403
+    page = user_with("view_editedevent", "edit_parkedstream").get(url).text
+    assert EVIL not in page and page.count(escape(EVIL)) == 3 and "/do/discard-edit/" in page
+    assert "/do/" not in user_with("view_editedevent").get(url).text
+
+
+class TestPersonalFields:
+    @pytest.fixture(autouse=True)
+    def _are_all_of_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(documents, "has_personal_data", lambda type: True)
+        monkeypatch.setattr(documents, "mask_payload", lambda type, plain: {"masked": True})
+
+    def test_they_are_masked_for_who_may_not_see_them(self, stream: str) -> None:
+        page = page_of(user_with("view_parkedstream", "view_stream"))
+        assert "poison" not in page and "Personal fields are masked." in page
+        page = page_of(user_with("view_parkedstream", "view_stream", "view_personal_data"))
+        assert "poison" in page
+
+    def test_who_may_not_see_them_may_not_edit_a_copy(self, stream: str) -> None:
+        client = user_with(*EDIT)
+        assert edit_url() not in page_of(client)
+        assert client.get(edit_url()).status_code == 403
+        assert user_with(*EDIT, "view_personal_data").get(edit_url()).status_code == 200

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -13,6 +15,7 @@ import whizbang
 from tests.shop.messages import OrderNoted
 from tests.shop.models import OrderSummary
 from tests.words.fold import SPEAKERS, WORDS, say
+from whizbang.drivers.clock import database_now
 from whizbang.exceptions import WhizbangError
 from whizbang.models import (
     ActionRequest,
@@ -24,7 +27,14 @@ from whizbang.models import (
     SkippedEvent,
 )
 from whizbang.operations import estimates
-from whizbang.operations.actions import By, ChangedMeanwhile, action_class, action_names, perform
+from whizbang.operations.actions import (
+    By,
+    ChangedMeanwhile,
+    action_class,
+    action_names,
+    approve,
+    perform,
+)
 from whizbang.operations.actions.backfills import RequestBackfill
 from whizbang.operations.actions.editing import perform_edit
 from whizbang.operations.actions.parked import Heal, Park, Retry, Skip
@@ -240,15 +250,11 @@ def test_backfill_keeps_its_scope_until_it_is_approved(parked: ParkedStream, set
     call("backfill", NAME, "--since", "2020-01-31", "--streams", STREAM, "--force")
     asked = ActionRequest.objects.get()
     assert asked.parameters["since"] == "2020-01-31T00:00:00Z"
-    from whizbang.operations.actions import approve
-
     approve(asked.pk, BEN)
     assert Backfill.objects.get().scope["since"].startswith("2020-01-31T00:00:00")
 
 
 def test_scope_without_a_zone_is_refused() -> None:
-    from datetime import datetime
-
     action = RequestBackfill(subscription=NAME, since=datetime(2020, 1, 31), force=True)
     with pytest.raises(WhizbangError, match="no time zone"):
         perform(action, ANNA)
@@ -276,6 +282,9 @@ def test_estimate_goes_on_from_what_it_has_counted(
     assert not found.is_exact and str(found).startswith("about ")
     recent = fix_scope(store, Scope(last_days=1), types=None, until=store.head())
     assert str(estimate_events(store, recent, most_seconds=0)) == "1 or more"
+    none = fix_scope(store, Scope(last_days=1), types=None, until=store.head())
+    future = replace(none.filter, since=database_now("default") + timedelta(days=1))
+    assert estimate_events(store, replace(none, filter=future), most_seconds=0) == Estimate(0)
 
 
 @pytest.mark.parametrize(
