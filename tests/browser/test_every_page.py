@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.looking.kinds import kind_of
 from tests.browser.conftest import Visit
-from tests.browser.site import SUPERUSER, VIEWER
+from tests.browser.site import OPERATOR, SUPERUSER, VIEWER
 from tests.browser.visiting import DARK, LIGHT, NARROW, WIDE, Visitor
 from tests.browser.walking import walk
 
@@ -25,6 +25,8 @@ def test_superuser_finds_every_page_well_in_all_its_forms(visit: Visit) -> None:
         if is_variant(path):
             return
         visitor.takes_picture(f"{name_of(path)}-light-wide")
+        if is_action(path):
+            return  # all of them have one template, and the narrow one is seen below
         visitor.becomes(scheme=DARK)
         found.extend(visitor.grave_violations(rules=CONTRAST))
         visitor.becomes(width=NARROW)
@@ -36,6 +38,19 @@ def test_superuser_finds_every_page_well_in_all_its_forms(visit: Visit) -> None:
 
     assert not found, "\n".join(found)
     assert len(walked) > 20
+
+
+def test_operator_finds_the_page_of_an_action_well_in_the_dark_on_a_phone(visit: Visit) -> None:
+    visitor = visit(OPERATOR, width=NARROW, scheme=DARK)
+    for path in (
+        "pause/?subscription=orders.Customers",
+        "rebuild/?subscription=orders.Customers",
+        "redrive/?is_all=1",
+    ):
+        visitor.opens(f"/admin/whizbang/operatoraction/do/{path}")
+        found = [*visitor.grave_violations(), *visitor.overflow()]
+        visitor.takes_picture(f"{name_of(visitor.path)}-dark-narrow")
+        assert not found, "\n".join(found)
 
 
 def test_viewer_finds_every_page_that_is_shown_to_them_on_a_phone(visit: Visit) -> None:

@@ -137,6 +137,19 @@ def test_read_model_is_rebuilt_with_a_plan_before_and_a_result_after(visit: Visi
     visitor.waits_for("Orders tell why they were cancelled.")
 
 
+def test_double_click_starts_one_rebuild(visit: Visit) -> None:
+    visitor = visit(OPERATOR)
+    visitor.opens(
+        "/admin/whizbang/operatoraction/do/rebuild/?subscription=orders.SalesByDay&shares=1"
+    )
+    visitor.page.locator("#id_reason").fill("An impatient hand.")
+    visitor.page.locator("form:has(#id_reason) [type=submit]").first.dblclick()
+    visitor.page.wait_for_url(lambda url: "/do/" not in url)
+
+    visitor.opens("/admin/whizbang/operatoraction/?q=subscription+orders.SalesByDay")
+    assert visitor.text.count("An impatient hand.") == 1
+
+
 def test_viewer_is_offered_no_change_and_is_refused_when_they_ask(visit: Visit) -> None:
     visitor = visit(VIEWER)
     visitor.opens("/admin/whizbang/subscription/orders.Customers/change/")
