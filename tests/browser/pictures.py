@@ -45,7 +45,7 @@ PICTURES: dict[str, str | Callable[[Visitor], None]] = {
     "stream": f"/admin/whizbang/stream/timeline/{_ORDER}/",
     "event": f"/admin/whizbang/stream/event/1/{_ORDER}/",
     "graph": graph,
-    "subscription": "/admin/whizbang/subscription/orders.Customers/change/",
+    "subscription": "/admin/whizbang/subscription/orders.OrderProgress/change/",
     "dead-letters": "/admin/whizbang/deadletter/1/change/",
     "saga": f"/admin/whizbang/sagainstance/orders.OrderFulfillment-{UNPAYABLE}/change/",
     "audit": audit,
