@@ -35,5 +35,9 @@ class Migration(migrations.Migration):
             name="lane",
             field=models.SmallIntegerField(db_default=0, default=0),
         ),
+        migrations.AddIndex(
+            model_name="outboxmessage",
+            index=models.Index(fields=["message_id"], name="whizbang_outbox_message"),
+        ),
         migrations.RunPython(place_what_has_an_order, migrations.RunPython.noop),
     ]

@@ -150,6 +150,8 @@ class OutboxMessage(models.Model):
                 condition=models.Q(published_at__isnull=True),
                 name="whizbang_outbox_unsent",
             ),
+            # What became of a command is asked by its id.
+            models.Index(fields=["message_id"], name="whizbang_outbox_message"),
             models.Index(  # of what is cleaned up
                 fields=["published_at"],
                 condition=models.Q(published_at__isnull=False),

@@ -143,7 +143,6 @@ class _Storyteller:
         _add_heard(effects, causes.values())
         fates = fates_of(
             [id for step in sent for id in step.ids],
-            since=page[0].meta.recorded_at,
             using=self._store.using,
         )
         waiting = SagaTimeout.objects.using(self._store.using).filter(stream=self._stream)
