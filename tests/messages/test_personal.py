@@ -166,3 +166,26 @@ def test_all_leaves_of_an_unknown_type_are_masked() -> None:
 def test_type_without_personal_fields_is_shown_as_it_is() -> None:
     document = {"order_id": "1", "text": "hello"}
     assert mask_payload("shop.OrderNoted", document) == document
+
+
+def test_payloads_inside_saga_steps_are_masked_by_their_own_types() -> None:
+    def command(type: str) -> dict[str, object]:
+        return {"type": type, "data": {"orderId": "1", "mailAddress": "secret"}}
+
+    step = {
+        "methods": ["placed"],
+        "changes": {"mail": "secret"},
+        "commands": [command(TYPE), command("shop.Gone")],
+    }
+    document = {"type": "shop.OrderPlaced", "stream": "shop.Order-1", "step": step}
+    masked = mask_payload("whizbang.SagaReacted", document)
+    assert "secret" not in str(masked)
+    assert masked["stream"] == "shop.Order-1"
+    assert masked["step"] == {
+        "methods": ["placed"],
+        "changes": {"mail": MASK},
+        "commands": [
+            {"type": TYPE, "data": {"orderId": "1", "mailAddress": MASK}},
+            {"type": "shop.Gone", "data": {"orderId": MASK, "mailAddress": MASK}},
+        ],
+    }

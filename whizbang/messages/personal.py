@@ -14,9 +14,14 @@ from msgspec import inspect
 
 from whizbang.messages.types import find_type
 
-_MARK = "whizbang.personal"
+_MARK, _VALUES = "whizbang.personal", "values"
+_PAYLOAD = "whizbang.payload"
 # In an annotation: email: Annotated[str, PERSONAL]. It stands beside constraints, and changes nothing else.
 PERSONAL = msgspec.Meta(extra={_MARK: True})
+# For fields of the library's own messages: values under names that tell nothing about anybody, and a payload
+# of the type that the field `type` beside it names.
+PERSONAL_VALUES = msgspec.Meta(extra={_MARK: _VALUES})
+PAYLOAD = msgspec.Meta(extra={_PAYLOAD: True})
 MASK = "•••"
 
 Masking = Callable[[Any], Any]
@@ -76,6 +81,11 @@ def _keep(value: Any) -> Any:
     return value
 
 
+def _payload(value: Any) -> Any:
+    """Stands where a payload is, for _Fields: by itself it has no type."""
+    return mask_leaves(value)
+
+
 class _Fields:
     """Of a struct: each field as its type says; a field that the struct does not have is masked."""
 
@@ -92,12 +102,16 @@ class _Fields:
             return first + _each(list(self.maskings.values()), rest)
         if not isinstance(document, dict):
             return _mask_odd(document)
-        return {key: self._mask_field(key, value) for key, value in document.items()}
+        return {key: self._mask_field(key, value, document) for key, value in document.items()}
 
-    def _mask_field(self, key: Any, value: Any) -> Any:
+    def _mask_field(self, key: Any, value: Any, document: dict[Any, Any]) -> Any:
         if key == self.tag_field:
             return value
-        return self.maskings.get(key, mask_leaves)(value)
+        masking = self.maskings.get(key, mask_leaves)
+        type_name = document.get("type")
+        if masking is _payload and isinstance(type_name, str):
+            return mask_payload(type_name, value)
+        return masking(value)
 
 
 class _Maskings:
@@ -109,7 +123,7 @@ class _Maskings:
     def of(self, node: Any) -> Masking:
         match node:
             case inspect.Metadata():
-                return _mask if _is_marked(node) else self.of(node.type)
+                return _marked_masking(node) or self.of(node.type)
             case inspect.UnionType():
                 return self._of_union(node.types)
             case inspect.DictType():
@@ -196,8 +210,13 @@ def _mask_odd(value: Any) -> Any:
     return mask_leaves(value)
 
 
-def _is_marked(node: Any) -> bool:
-    return bool((node.extra or {}).get(_MARK))
+def _marked_masking(node: Any) -> Masking | None:
+    """None for a type that has other metadata."""
+    extra = node.extra or {}
+    if _PAYLOAD in extra:
+        return _payload
+    mark = extra.get(_MARK)
+    return None if mark is None else mask_leaves if mark == _VALUES else _mask
 
 
 def _paths(node: Any, path: str, above: tuple[int, ...]) -> Iterator[str]:
@@ -205,7 +224,7 @@ def _paths(node: Any, path: str, above: tuple[int, ...]) -> Iterator[str]:
         return  # a type that contains itself: what is inside is told already
     above = (*above, id(node))
     if isinstance(node, inspect.Metadata):
-        if _is_marked(node):
+        if _marked_masking(node) is not None:
             yield path
         else:
             yield from _paths(node.type, path, above)
