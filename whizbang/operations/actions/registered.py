@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from whizbang.operations.actions import sagas, subscriptions
+from whizbang.operations.actions import dead_letters, inbox, outbox, sagas, subscriptions
 
-__all__ = ["sagas", "subscriptions"]
+__all__ = ["dead_letters", "inbox", "outbox", "sagas", "subscriptions"]
