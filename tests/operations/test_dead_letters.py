@@ -20,6 +20,7 @@ import whizbang
 from tests.shop.messages import NOON, NoteOrder, OpenOrder
 from tests.shop.models import Heard
 from whizbang.exceptions import WhizbangError
+from whizbang.management.verbs.acting import command_line_operator
 from whizbang.models import DeadLetter, InboxMessage, OperatorAction
 from whizbang.operations import dead_letters
 from whizbang.operations.cleanup import cleanup
@@ -256,6 +257,6 @@ def test_discard_on_the_command_line_does_what_it_can_and_tells_the_rest() -> No
     with pytest.raises(CommandError, match="no dead letter 999999"):
         call("discard", str(first.pk), "999999", str(second.message_id), "--reason", "a test")
     assert not DeadLetter.objects.exists()
-    assert {a.operator for a in OperatorAction.objects.all()} == {"command line"}
+    assert {a.operator for a in OperatorAction.objects.all()} == {command_line_operator()}
     with pytest.raises(CommandError, match="reason"):
         call("discard", "1", "--reason", " ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from django.db import transaction
 
 from whizbang.messages.base import Event
 from whizbang.models import Lease, OperatorAction
-from whizbang.store.event_store import event_store
+from whizbang.store.event_store import as_instant, event_store
 
 COMMAND_LINE = "command line"
 _LOCK = "whizbang.operators"
@@ -62,6 +62,28 @@ def record_action(
         )
         _append(record, using)
     return record
+
+
+def find_actions(
+    *,
+    since: datetime | date | None = None,
+    before: datetime | date | None = None,
+    target: str = "",
+    operator: str = "",
+    action: str = "",
+    limit: int = 50,
+) -> list[OperatorAction]:
+    """What operators did, the newest first; what is given holds together, a date is midnight UTC."""
+    wanted = {
+        "at__gte": as_instant(since),
+        "at__lt": as_instant(before),
+        "target": target[:200],
+        "operator": operator[:150],
+        "action": action,
+    }
+    rows = OperatorAction.objects.using(event_store().using).defer("original")
+    rows = rows.filter(**{name: value for name, value in wanted.items() if value})
+    return list(rows.order_by("-id")[:limit])
 
 
 def audit_stream(moment: datetime) -> str:

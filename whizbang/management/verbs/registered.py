@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from whizbang.management.verbs.audit import AuditVerb
 from whizbang.management.verbs.backfill import BackfillsVerb, BackfillVerb, CancelVerb
 from whizbang.management.verbs.base import Verb
 from whizbang.management.verbs.dead_letters import DeadLettersVerb, DiscardVerb
 from whizbang.management.verbs.dry_run import DryRunVerb
 from whizbang.management.verbs.edits import EditVerb
 from whizbang.management.verbs.heal import HealVerb
+from whizbang.management.verbs.messages.inbox import InboxVerb
+from whizbang.management.verbs.messages.outbox import OutboxVerb
 from whizbang.management.verbs.parked import RetryVerb, SkipVerb
 from whizbang.management.verbs.partitions import PartitionsVerb
 from whizbang.management.verbs.rebuild import RebuildsVerb, RebuildVerb
@@ -45,6 +48,8 @@ VERBS: tuple[Verb, ...] = (
     PauseVerb(),
     ResumeVerb(),
     PartitionsVerb(),
+    InboxVerb(),
+    OutboxVerb(),
     DeadLettersVerb(),
     RedriveVerb(),
     RedrivesVerb(),
@@ -54,6 +59,7 @@ VERBS: tuple[Verb, ...] = (
     ApproveVerb(),
     RefuseVerb(),
     WithdrawVerb(),
+    AuditVerb(),
     ScheduleVerb(),
     CleanupVerb(),
     VerifyVerb(),
