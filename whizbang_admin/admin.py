@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from whizbang_admin.audit import history, operator_actions, requests
-from whizbang_admin.messages import dead_letters, inbox, redrives
+from whizbang_admin.messages import dead_letters, inbox, inbox_messages, outbox, redrives
 from whizbang_admin.sagas import listing as sagas
 from whizbang_admin.sagas import timeouts as saga_timeouts
 from whizbang_admin.streams import catalogue
@@ -14,8 +14,10 @@ __all__ = [
     "dead_letters",
     "history",
     "inbox",
+    "inbox_messages",
     "listing",
     "operator_actions",
+    "outbox",
     "parked",
     "redrives",
     "repair",

@@ -13,6 +13,8 @@ from uuid import UUID, uuid4
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -41,7 +43,9 @@ class DecisionForm(ReasonForm):
     """The reason, which form it is, and what was seen when it was made."""
 
     token = forms.UUIDField(widget=forms.HiddenInput)
-    seen = forms.JSONField(widget=forms.HiddenInput)
+    seen = forms.JSONField(
+        widget=forms.HiddenInput, required=False
+    )  # {} where nothing is to be seen
 
     def clean_seen(self) -> dict[str, str]:
         seen = self.cleaned_data["seen"]
@@ -164,9 +168,18 @@ def note_in_admin(
     """In the log of Django's admin: on the row that it is about, else on what was recorded or requested."""
     about = action.about()
     row: Any = performed.record or performed.request
-    if about is not None:
-        model, key = about
-        row = model(pk=key)
-    if row is not None:
-        said = {"action": action.name, "target": action.target(), "reason": by.reason}
-        model_admin.log_change(request, row, json.dumps(said | {"result": performed.text}))
+    said = {"action": action.name, "target": action.target(), "reason": by.reason}
+    text = json.dumps(said | {"result": performed.text})
+    if about is None:
+        if row is not None:
+            model_admin.log_change(request, row, text)
+        return
+    model, key = about
+    LogEntry.objects.create(
+        user_id=request.user.pk,  # type: ignore[misc]
+        content_type=ContentType.objects.get_for_model(model, for_concrete_model=False),
+        object_id=str(key),
+        object_repr=action.target()[:200],  # the row itself may be gone
+        action_flag=CHANGE,
+        change_message=text,
+    )

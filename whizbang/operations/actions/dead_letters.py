@@ -22,6 +22,7 @@ from whizbang.operations.letter_edits import (
     encode_edited,
 )
 from whizbang.operations.letter_filter import LetterFilter
+from whizbang.operations.letter_rows import keys_held, without_inbox_row
 from whizbang.operations.redrive import OPEN, cancel_redrive, request_redrive
 from whizbang.store.event_store import event_store
 
@@ -137,6 +138,10 @@ class RedriveLetters(LettersAction, frozen=True, kw_only=True):
                 f"{attempts} attempts before it. What fails again comes back as a dead letter.",
             )
         )
+        stuck = without_inbox_row(self._letters()) if self._is_now() else []
+        if stuck:
+            told = "their rows in the inbox are gone: publish these messages anew"
+            facts.append(Fact("cannot go back", f"{', '.join(map(str, stuck))}: {told}"))
         return facts if self._is_now() else [*facts, *self._pace()]
 
     def check(self) -> None:
@@ -248,8 +253,10 @@ class DiscardLetters(LettersAction, frozen=True, kw_only=True):
         return not self.named()
 
     def facts(self) -> Sequence[Fact]:
+        keys = keys_held(self._letters()) if self.named() else []
         return [
             *super().facts(),
+            *([Fact("ordering keys that go on", ", ".join(keys))] if keys else []),
             Fact(
                 "what happens",
                 "These messages are given up for good: they stay failed to whoever waits for them. Messages that "

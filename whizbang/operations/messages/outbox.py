@@ -28,12 +28,14 @@ class Destination(NamedTuple):
 class WaitingOutbox(NamedTuple):
     """What waits by destination, the most first, among the oldest MOST_COUNTED; `is_cut` where there are more.
 
-    `oldest_seconds` is the age of the oldest message; None where nothing waits.
+    `oldest_seconds` is the age of the oldest message; None where nothing waits. `until` is the number of the
+    first message that is not among them.
     """
 
     destinations: list[Destination]
     messages: int
     is_cut: bool
+    until: int | None
     oldest_seconds: float | None
 
 
@@ -83,6 +85,7 @@ def waiting_outbox() -> WaitingOutbox:
         found,
         sum(group.messages for group in found),
         newest is not None,
+        newest,
         None if oldest is None else age_of(oldest),
     )
 
