@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
-from pytest_django.fixtures import DjangoAssertMaxNumQueries
+from pytest_django.fixtures import DjangoAssertNumQueries
 
 import whizbang
 from tests.operations.messages.stored import waiting
@@ -75,7 +75,7 @@ def test_scheduled_ones_are_listed_soonest_first_whatever_their_priority() -> No
 
 
 def test_scheduled_ones_cost_a_statement_a_priority(
-    django_assert_max_num_queries: DjangoAssertMaxNumQueries,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
     for _ in range(5):
         waiting()

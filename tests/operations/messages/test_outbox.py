@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
-from pytest_django.fixtures import DjangoAssertMaxNumQueries
+from pytest_django.fixtures import DjangoAssertNumQueries
 
 from tests.operations.messages.stored import unsent
 from tests.shop.messages import NOON
@@ -39,7 +39,7 @@ def test_what_waits_is_counted_by_destination_with_the_age_of_the_oldest() -> No
 
 
 def test_count_of_what_waits_is_bounded(
-    monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: DjangoAssertMaxNumQueries
+    monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     monkeypatch.setattr(outbox, "MOST_COUNTED", 2)
     rows = [unsent() for _ in range(4)]

@@ -24,6 +24,7 @@ from whizbang.operations.letter_edits import (
 from whizbang.operations.letter_filter import LetterFilter
 from whizbang.operations.letter_rows import keys_held, without_inbox_row
 from whizbang.operations.redrive import OPEN, cancel_redrive, request_redrive
+from whizbang.store.codec import JSON
 from whizbang.store.event_store import event_store
 
 Row = tuple[type[Any], Any]
@@ -308,7 +309,8 @@ class EditLetter(Action, frozen=True, kw_only=True):
     def facts(self) -> Sequence[Fact]:
         letter = self._letter()
         before, _problem = editable_letter(letter)
-        changed = changed_fields(before, self.payload)
+        after = JSON.decode_plain(encode_edited(letter, self.payload)[1])
+        changed = changed_fields(before, after)
         return [
             Fact("message", f"{letter.type} {letter.message_id}, died of {letter.reason}"),
             Fact("fields that change", ", ".join(changed) or "none"),
