@@ -15,7 +15,7 @@ from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from whizbang.models import OperatorAction
-from whizbang.operations.actions import action_names
+from whizbang.operations.actions import action_class, action_names
 from whizbang_admin.actions.page import action_page
 from whizbang_admin.audit.objects import object_url
 from whizbang_admin.audit.trail import actions_on
@@ -25,7 +25,7 @@ from whizbang_admin.messages.options import MomentField
 from whizbang_admin.messages.things import Box, Line, document_box, show_thing
 
 # Of records that no action of that name writes.
-_OTHER_NAMES = ("approve request", "cancel redrive", "edit", "refuse request", "withdraw request")
+_OTHER_NAMES = ("approve request", "refuse request", "withdraw request")
 
 
 class WhoAndWhen(forms.Form):
@@ -44,7 +44,8 @@ class ActionFilter(admin.SimpleListFilter):
     parameter_name = "action"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in sorted({*action_names(), *_OTHER_NAMES})]
+        names = {action_class(name).recorded_as or name for name in action_names()}
+        return [(name, name) for name in sorted({*names, *_OTHER_NAMES})]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         return queryset.filter(action=self.value()) if self.value() else queryset

@@ -14,6 +14,7 @@ from whizbang.management.verbs.acting import act, add_dry_run, add_reason, opera
 from whizbang.management.verbs.base import Options, Verb
 from whizbang.management.verbs.edits import payload_from
 from whizbang.management.verbs.letter_filter import add_filter_arguments
+from whizbang.management.verbs.scope import instant
 from whizbang.models import DeadLetter
 from whizbang.operations.actions import Action
 from whizbang.operations.actions.dead_letters import DiscardLetters, EditLetter
@@ -22,7 +23,9 @@ from whizbang.operations.dead_letters import (
     find_dead_letters,
     group_dead_letters,
 )
+from whizbang.operations.letter_discards import newest_letter
 from whizbang.operations.status import first_line
+from whizbang.store.event_store import as_instant
 
 
 class DeadLettersVerb(Verb):
@@ -56,14 +59,40 @@ class DiscardVerb(Verb):
     help = "Give dead letters up for good."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("ids", nargs="+", metavar="ID", help="Numbers or message ids.")
+        parser.add_argument("ids", nargs="*", metavar="ID", help="Numbers or message ids.")
+        chosen = parser.add_argument_group("or all that match; what is given holds together")
+        chosen.add_argument("--type", default="", metavar="NAME", help="Of this message type.")
+        chosen.add_argument(
+            "--cause", default="", metavar="NAME", help="That died of this, an exception's class."
+        )
+        chosen.add_argument(
+            "--since", type=instant, metavar="TIME", help="That died then or later."
+        )
+        chosen.add_argument("--before", type=instant, metavar="TIME", help="That died before.")
+        chosen.add_argument("--all", action="store_true", help="All letters there are.")
         add_reason(parser)
         add_dry_run(parser)
 
     def run(self, command: BaseCommand, options: Options) -> None:
         if not (options["reason"].strip() or options["dry_run"]):
             raise CommandError("Give a reason: somebody will ask where the message is.")
-        for_each(command, options, lambda letter: DiscardLetters(ids=str(letter.pk)))
+        if options["ids"]:
+            for_each(command, options, lambda letter: DiscardLetters(ids=str(letter.pk)))
+            return
+        performed = act(command, options, _matching(options))
+        if performed is not None and performed.is_done:
+            command.stdout.write(performed.text)
+
+
+def _matching(options: Options) -> DiscardLetters:
+    return DiscardLetters(
+        type=options["type"],
+        cause=options["cause"],
+        since=as_instant(options["since"]),
+        before=as_instant(options["before"]),
+        is_all=options["all"],
+        until=newest_letter(),
+    )
 
 
 def for_each(

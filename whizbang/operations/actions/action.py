@@ -49,6 +49,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     is_harmless: ClassVar[bool] = (
         False  # only looks: needs no second person, whatever FOUR_EYES says
     )
+    recorded_as: ClassVar[str] = ""  # in the audit trail, where that is not the name
     keeps_record: ClassVar[bool] = (
         False  # `run` writes the audit trail itself, in its own transaction
     )

@@ -184,7 +184,7 @@ class RedriveLetters(LettersAction, frozen=True, kw_only=True):
             )
         ]
         if self.rate_per_second:
-            lasts = self.count() / self.rate_per_second
+            lasts = max(1.0, self.count() / self.rate_per_second)
             facts.append(
                 Fact("pace", f"at most {self.rate_per_second:g} a second, in about {lasts:,.0f} s")
             )
@@ -196,6 +196,7 @@ class RedriveLetters(LettersAction, frozen=True, kw_only=True):
 
 class CancelRedrive(Action, frozen=True, kw_only=True):
     name = "cancel-redrive"
+    recorded_as = "cancel redrive"
     label = _("Cancel redrive")
     permission = "whizbang.redrive_deadletter"
     keeps_record = True
@@ -287,6 +288,7 @@ class EditLetter(Action, frozen=True, kw_only=True):
     """Its payload comes from a page, or a file, of its own."""
 
     name = "edit-letter"
+    recorded_as = "edit"
     family = "edit"
     label = _("Redrive an edited copy")
     permission = "whizbang.edit_deadletter"

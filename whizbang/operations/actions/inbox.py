@@ -89,6 +89,7 @@ class Reschedule(InboxAction, frozen=True, kw_only=True):
 
 class DiscardInbox(InboxAction, frozen=True, kw_only=True):
     name = "discard-inbox"
+    recorded_as = "discard"
     family = "discard"
     label = _("Discard message")
     permission = "whizbang.discard_inboxmessage"

@@ -70,6 +70,7 @@ class SendNow(OutboxAction, frozen=True, kw_only=True):
 
 class DiscardOutbox(OutboxAction, frozen=True, kw_only=True):
     name = "discard-outbox"
+    recorded_as = "discard"
     family = "discard"
     label = _("Discard unsent message")
     permission = "whizbang.discard_outboxmessage"
