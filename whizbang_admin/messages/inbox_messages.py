@@ -20,7 +20,6 @@ from whizbang.messages.types import public_types
 from whizbang.models import DeadLetter, InboxMessage
 from whizbang.operations.actions.inbox import DiscardInbox, HandleNow
 from whizbang.operations.messages.inbox import (
-    OPEN,
     Due,
     ahead_of,
     count_behind,
@@ -58,7 +57,7 @@ class StatusFilter(admin.SimpleListFilter):
         wanted = self.value()
         if wanted not in InboxMessage.Status.values:
             return queryset
-        if wanted in OPEN:  # these have an index
+        if wanted == InboxMessage.Status.STORED:  # most of those that have an index
             return queryset.filter(status=wanted, finished_at__isnull=True)
         return among_newest(queryset).filter(status=wanted)
 
@@ -106,7 +105,7 @@ class InboxMessageAdmin(ReadOnlyAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
-        is_cut = "type" in request.GET or request.GET.get("status", "stored") not in OPEN
+        is_cut = "type" in request.GET or request.GET.get("status", "stored") != "stored"
         context = {
             "scheduled_url": page_url(self, "inboxmessage", "scheduled"),
             "note": translate("Among the newest %s messages.") % f"{NEWEST:,}" if is_cut else "",
