@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from typing import Any
 from uuid import uuid4
@@ -23,6 +22,7 @@ from whizbang.operations.actions.perform import needs_approval
 from whizbang.operations.letter_edits import editable_letter, encode_edited
 from whizbang_admin.actions.page import DecisionForm, note_in_admin
 from whizbang_admin.frame.pages import Crumb, ReasonForm, back_to_list, list_url, render_page
+from whizbang_admin.messages.difference import difference
 from whizbang_admin.messages.letter import find_letter
 from whizbang_admin.messages.things import page_url
 
@@ -120,7 +120,7 @@ def _ask(
         letter,
         form=form,
         decision=DecisionForm(initial={"token": uuid4(), "seen": action.state()}),
-        difference=_difference(before, _pretty(action.payload)),
+        difference=difference(before, _pretty(action.payload)),
         needs_approval=needs_approval(action),
         refused=refused,
     )
@@ -147,9 +147,3 @@ def _render(
 
 def _pretty(payload: Any) -> str:
     return json.dumps(payload, indent=2, ensure_ascii=False)
-
-
-def _difference(before: str, after: str) -> list[tuple[str, str]]:
-    """The lines with what they are: "+", "-" or " "."""
-    lines = difflib.ndiff(before.splitlines(), after.splitlines())
-    return [(line[0], line[2:]) for line in lines if line[0] != "?"]
