@@ -101,6 +101,14 @@ def test_links_are_for_those_who_may_follow_them(troubled: None) -> None:
         assert f"/whizbang/{name}/" not in shown
 
 
+def test_timeouts_lead_to_those_that_are_meant() -> None:
+    sample(seconds_ago=1, timeouts_overdue=1, timeouts_failed=1)
+    client = user_with(MAY, "view_sagatimeout")
+    links = re.findall(r'href="([^"]*sagatimeout/[?][^"]*)"', client.get(url()).text)
+    assert sorted(link.partition("?")[2] for link in links) == ["kind=failed", "kind=overdue"]
+    assert all(client.get(link).status_code == 200 for link in links)
+
+
 def test_what_stands_still_can_be_resumed_by_who_may(troubled: None) -> None:
     resume = reverse("admin:whizbang_operatoraction_do", args=["resume"])
     shown = page("pause_subscription")
