@@ -17,11 +17,12 @@ from benchmarks.appenders.bare_psycopg import connect
 from benchmarks.child import run_in_child
 from benchmarks.databases import Database
 from benchmarks.options import Options
-from benchmarks.relaying import services
+from benchmarks.relaying import celery_outbox, relays, services
 from benchmarks.relaying.services import BENCH, FRONT
 from benchmarks.report import Figure, Goal, Report, at_least, at_most
 
-MIN_RELAYED, MIN_OF_BARE, MIN_HANDLED = 10_000, 0.6, 2_500
+MIN_RELAYED, MIN_OF_BARE, MIN_OF_PEER, MIN_HANDLED = 10_000, 0.6, 8.0, 2_500
+SEVERAL = (2, 4)  # relays that share an outbox
 MAX_P50_MS, MAX_P99_MS = 20.0, 100.0
 LATENCY_RATE = 200  # messages a second
 NOTE = "x" * 300
@@ -47,7 +48,9 @@ class Round:
     """Messages a second."""
 
     relayed: float
+    by_several: dict[int, float]  # by the number of relays
     bare: float
+    peer: float | None
     handled: float
 
 
@@ -67,7 +70,7 @@ def run(options: Options) -> Report:
         machine=machine.describe(**versions),
         figures=list(describe(rounds, latencies, size)) if rounds else [],
         goals=list(judge(rounds, latencies)),
-        notes=absent,
+        notes=[*absent, *_note_peer()],
     )
 
 
@@ -75,6 +78,11 @@ def _note_absent() -> Iterator[str]:
     yield from (note for note in databases.note_absent() if note.startswith("postgresql"))
     if not services.is_rabbitmq_there():
         yield "RabbitMQ does not answer, so nothing was measured and the goals count as not met"
+
+
+def _note_peer() -> Iterator[str]:
+    if not celery_outbox.is_there():
+        yield "django-celery-outbox is not installed, so it was left out"
 
 
 @contextmanager
@@ -92,7 +100,33 @@ def measure_round(size: Size) -> Round:
     with two_services() as (front, bench, prefix):
         bodies, relayed = run_in_child(relay, front, prefix, size.messages)
         bare = run_in_child(publish_bare, bodies, prefix)
-        return Round(relayed, bare, handle(bench, prefix, size.messages))
+        peer = measure_peer(prefix, size.messages // 10)
+        handled = handle(bench, prefix, size.messages)
+    by_several = {count: measure_several(count, size.messages) for count in SEVERAL}
+    return Round(relayed, by_several, bare, peer, handled)
+
+
+def measure_several(count: int, messages: int) -> float:
+    with two_services() as (front, _bench, prefix):
+        run_in_child(refill, front, prefix, messages)
+        return relays.run(front, prefix, count, messages)
+
+
+def refill(database: Database, prefix: str, count: int) -> None:
+    services.set_up(database, FRONT, prefix)
+    fill_outbox(count)
+
+
+def measure_peer(prefix: str, count: int) -> float | None:
+    """None where it is not installed."""
+    if not celery_outbox.is_there():
+        return None
+    queue = f"{prefix}.peer"
+    with databases.make("postgresql") as database:
+        try:
+            return run_in_child(celery_outbox.run, database, services.URL, queue, count, NOTE)
+        finally:
+            delete_queue(queue)
 
 
 def relay(database: Database, prefix: str, count: int) -> tuple[list[bytes], float]:
@@ -138,17 +172,21 @@ def store(commands: Sequence[Any]) -> None:
 
 
 def publish_bare(bodies: Sequence[bytes], prefix: str) -> float:
-    import pika
-
     from benchmarks.relaying.bare_pika import BatchPublisher
 
     queue = f"{prefix}.bare"
     try:
         return BatchPublisher(services.URL, queue, bodies).run()
     finally:
-        connection = pika.BlockingConnection(pika.URLParameters(services.URL))
-        connection.channel().queue_delete(queue)
-        connection.close()
+        delete_queue(queue)
+
+
+def delete_queue(queue: str) -> None:
+    import pika
+
+    connection = pika.BlockingConnection(pika.URLParameters(services.URL))
+    connection.channel().queue_delete(queue)
+    connection.close()
 
 
 def handle(database: Database, prefix: str, count: int) -> float:
@@ -217,11 +255,19 @@ def send_paced(front: Database, bench: Database, prefix: str, seconds: float) ->
 def describe(rounds: Sequence[Round], latencies: Sequence[float], size: Size) -> Iterator[Figure]:
     table = f"{size.messages:,} messages, RabbitMQ and postgresql"
     bare = median(r.bare for r in rounds)
+    several = {
+        f"outbox to confirmed and marked, {count} relays": [r.by_several[count] for r in rounds]
+        for count in SEVERAL
+    }
     for name, rates in {
         "outbox to confirmed and marked, one relay": [r.relayed for r in rounds],
+        **several,
         "pika alone, a list to confirmed": [r.bare for r in rounds],
+        "django-celery-outbox with confirms, one relay": _peers(rounds),
         "queue to handled, one worker": [r.handled for r in rounds],
     }.items():
+        if not rates:
+            continue
         rate = median(rates)
         yield Figure(
             table=table,
@@ -239,12 +285,22 @@ def describe(rounds: Sequence[Round], latencies: Sequence[float], size: Size) ->
     )
 
 
+def _peers(rounds: Sequence[Round]) -> list[float]:
+    return [r.peer for r in rounds if r.peer is not None]
+
+
 def judge(rounds: Sequence[Round], latencies: Sequence[float]) -> Iterator[Goal]:
     relayed = median(r.relayed for r in rounds) if rounds else None
     ratio = median(r.relayed / r.bare for r in rounds) if rounds else None
     handled = median(r.handled for r in rounds) if rounds else None
     yield at_least("outbox to confirmed, one relay", relayed, MIN_RELAYED, " messages/s")
     yield at_least("the same over pika alone", ratio, MIN_OF_BARE)
+    peers = [r.relayed / r.peer for r in rounds if r.peer is not None]
+    yield at_least(
+        "the same over django-celery-outbox with confirms",
+        median(peers) if peers else None,
+        MIN_OF_PEER,
+    )
     yield at_least("queue to handled, one worker", handled, MIN_HANDLED, " messages/s")
     p50 = median(latencies) * 1e3 if latencies else None
     p99 = quantiles(latencies, n=100)[-1] * 1e3 if latencies else None

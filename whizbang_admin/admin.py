@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from whizbang_admin.audit import history, operator_actions, requests
 from whizbang_admin.messages import dead_letters, inbox, redrives
+from whizbang_admin.sagas import listing as sagas
+from whizbang_admin.sagas import timeouts as saga_timeouts
 from whizbang_admin.streams import catalogue
 from whizbang_admin.subscriptions import listing, parked, repair
 
@@ -18,4 +20,6 @@ __all__ = [
     "redrives",
     "repair",
     "requests",
+    "saga_timeouts",
+    "sagas",
 ]

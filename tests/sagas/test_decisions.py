@@ -23,9 +23,16 @@ from whizbang.models import (
     SkippedEvent,
     StoredEvent,
 )
-from whizbang.operations.sagas.decisions import cancel_instance, retry_step, skip_step
+from whizbang.operations.sagas.decisions import (
+    cancel_instance,
+    fire_timeout_now,
+    retry_step,
+    skip_step,
+)
 from whizbang.operations.sagas.instance import look_at
+from whizbang.operations.sagas.replay import replay
 from whizbang.operations.sagas.story import steps_of
+from whizbang.sagas.steps import standing_from_stream
 from whizbang.testing import drain
 
 pytestmark = pytest.mark.django_db
@@ -68,7 +75,7 @@ def test_event_is_tried_again_with_what_waits_behind_it(mend: Any) -> None:
     note("break")
     note("later")
     mend("noted")
-    decided = retry_step(SAGA, "1", operator="ada", reason="mended")
+    decided = retry_step(SAGA, "1")
     assert (decided.event, decided.timeouts) == ("trips.TripNoted", ())
     assert SagaInstance.objects.get().error == ""
     drain()
@@ -214,21 +221,44 @@ def test_reason_is_needed(decide: Any) -> None:
         decide(SAGA, "1", reason=" ")
 
 
-def test_each_decision_is_kept() -> None:
+def test_timeout_is_fired_now() -> None:
     wait_for_payment()
-    note("break")
-    retry_step(SAGA, "1", operator="ada", reason="again")
-    skip_step(SAGA, "1", operator="bob", reason="no")
-    cancel_instance(SAGA, "1", operator="eve", reason="over")
-    kept = OperatorAction.objects.order_by("pk").values_list("action", "operator", "reason")
-    assert list(kept) == [
-        ("retry saga", "ada", "again"),
-        ("skip saga", "bob", "no"),
-        ("cancel saga", "eve", "over"),
-    ]
-    last = OperatorAction.objects.latest("pk")
-    assert last.target == "trips.TripBooking-1"
-    assert last.parameters["commands"] == ["trips.ReleaseSeat"]
+    fire_timeout_now(SAGA, "1", "unpaid", reason="Bankrupt.", operator="ada")
+    (waiting,) = look_at(SAGA, "1").waiting
+    assert waiting.is_overdue and SagaTimeout.objects.get().due_at == waiting.due_at
+    with pytest.raises(WhizbangError, match="is due already"):
+        fire_timeout_now(SAGA, "1", "unpaid", reason="x")
+    drain()
+    assert SagaInstance.objects.get().status == "failed"
+    told = {step.kind: step for step in steps_of(SAGA, "1")}
+    hastened, fired = told["timeout hastened"], told["timed out"]
+    assert (hastened.timeout, hastened.reason, hastened.operator) == ("unpaid", "Bankrupt.", "ada")
+    assert fired.due_at == hastened.due_at == waiting.due_at
+    assert "timeout hastened: unpaid by ada: Bankrupt." in saga("show", SAGA, "1")
+    assert replay(SAGA, "1").is_same
+
+
+def test_hastened_timeout_is_known_from_the_stream_alone() -> None:
+    wait_for_payment()
+    fire_timeout_now(SAGA, "1", "unpaid", reason="x")
+    standing = standing_from_stream(event_store(), TripBooking, "1")
+    assert standing.timeouts == {"unpaid": SagaTimeout.objects.get().due_at}
+    assert SagaInstance.objects.get().next_timeout_at == standing.timeouts["unpaid"]
+
+
+def test_what_is_not_waited_for_is_not_fired(broken_timeout: None) -> None:
+    wait_for_payment()
+    begin("2", price=10)
+    for problem, key, timeout in (
+        ("does not wait for the timeout 'other'", "1", "other"),
+        ("is completed since .*: it waits for nothing", "2", "unpaid"),
+        ("no instance with the key '9'", "9", "unpaid"),
+    ):
+        with pytest.raises(WhizbangError, match=problem):
+            fire_timeout_now(SAGA, key, timeout, reason="x")
+    drain(advance=timedelta(days=2))
+    with pytest.raises(WhizbangError, match="has failed: retry it"):
+        fire_timeout_now(SAGA, "1", "unpaid", reason="x")
 
 
 def test_dry_run_changes_nothing(broken_timeout: None) -> None:
@@ -240,7 +270,7 @@ def test_dry_run_changes_nothing(broken_timeout: None) -> None:
 
     before = everything()
     arguments: dict[str, Any] = {"reason": "x", "is_dry_run": True}
-    assert retry_step(SAGA, "1", **arguments).timeouts == ("unpaid",)
+    assert retry_step(SAGA, "1", is_dry_run=True).timeouts == ("unpaid",)
     assert skip_step(SAGA, "1", **arguments).timeouts == ("unpaid",)
     assert cancel_instance(SAGA, "1", **arguments).commands == ("trips.ReleaseSeat",)
     assert everything() == before
@@ -257,7 +287,9 @@ def test_command_line_decides() -> None:
     assert "event trips.TripNoted is left out" in saga("skip", SAGA, "1", "--reason", "x")
     told = json.loads(saga("cancel", SAGA, "1", "--reason", "x", "--no-compensation", "--json"))
     assert (told["action"], told["commands"]) == ("cancel", [])
-    assert OperatorAction.objects.latest("pk").operator == "command line"
+    kept = OperatorAction.objects.order_by("pk").values_list("action", "reason")
+    assert list(kept) == [("retry-saga", "(none given)"), ("skip-saga", "x"), ("cancel-saga", "x")]
+    assert OperatorAction.objects.latest("pk").operator.startswith("command line")
     with pytest.raises(CommandError, match="is cancelled since"):
         saga("cancel", SAGA, "1", "--reason", "x")
     with pytest.raises(CommandError, match="Give a reason"):

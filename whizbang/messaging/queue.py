@@ -11,6 +11,7 @@ from whizbang.drivers.rows import rows_of
 from whizbang.drivers.telemetry import telemetry
 from whizbang.messages.envelope import Envelope
 from whizbang.messages.hashing import hash_of
+from whizbang.messaging.lanes import lane_of
 from whizbang.messaging.nudge import nudge_after_commit
 from whizbang.messaging.rows import NewInboxRow, columns_of
 from whizbang.models import InboxMessage, OutboxMessage
@@ -48,7 +49,10 @@ def _store(envelopes: Sequence[Envelope], using: str, mode: str | None, token: U
             inbox.append(_inbox_row(envelope, service, using, mode, token))
         else:
             columns = columns_of(envelope, using=using)
-            outbox.append(OutboxMessage(service=service, reply_to=envelope.reply_to, **columns))
+            lane = lane_of(columns["ordering_key"], columns["message_id"])
+            outbox.append(
+                OutboxMessage(service=service, reply_to=envelope.reply_to, lane=lane, **columns)
+            )
     if inbox:
         rows_of(InboxMessage, InboxMessage._meta.get_field("id"), using).insert_new(inbox)
     if outbox:

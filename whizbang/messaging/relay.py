@@ -16,13 +16,14 @@ from whizbang.drivers.brokers.base import BrokerMessage, BrokerUnavailable, Kind
 from whizbang.drivers.brokers.cloudevents import to_structured
 from whizbang.messages.metadata import WireMetadata
 from whizbang.messages.text import error_text
+from whizbang.messaging.lanes import ALL_LANES, LANES
 from whizbang.messaging.replies import note_refused
 from whizbang.messaging.topology import make_broker, topology
 from whizbang.messaging.tracing import telling_publication
 from whizbang.models import DeadLetter, OutboxMessage
 from whizbang.store.event_store import EventStore
-from whizbang.subscriptions.leases import LeaseHolder
 from whizbang.subscriptions.outage import Outage
+from whizbang.subscriptions.shared_leases import SharedLeases
 
 logger = logging.getLogger(__name__)
 REFUSED_BY_BROKER = "RefusedByBroker"  # reason of a dead letter
@@ -31,15 +32,15 @@ _decode_metadata = msgspec.json.Decoder(WireMetadata).decode
 
 
 class Relay:
-    """Publishes commands and answers that are unsent. One worker at a time does it, under a lease.
+    """Publishes commands and answers that are unsent. Workers share the lanes of the outbox, under leases.
 
     Rows become visible in the order of their ids within one ordering key, whose senders wait for each
-    other at its stream; between others there is no order to keep.
+    other at its stream, and which has one lane; between others there is no order to keep.
     """
 
     def __init__(self, store: EventStore, owner: str) -> None:
         self.store = store
-        self._leases = LeaseHolder(owner, using=store.using)
+        self._lanes = SharedLeases(owner, _LEASE, LANES, using=store.using)
         self._broker = make_broker(using=store.using)
         self._outage = Outage()
         self._is_declared = False
@@ -48,8 +49,11 @@ class Relay:
         """Publish one batch in the order of ids; gives how many the broker confirmed or refused."""
         if not self._outage.may_try():
             return 0
-        rows = list(self._unsent()[: settings.BATCH_SIZE])
-        if not rows or self._leases.epoch_of(_LEASE) is None:
+        if not self._lanes.holds_any() and not self._unsent(ALL_LANES).exists():
+            return 0  # leases cost more than a look, and most services send little
+        lanes = self._lanes.numbers()
+        rows = list(self._unsent(lanes)[: settings.BATCH_SIZE]) if lanes else []
+        if not rows:
             return 0
         try:
             published = self._publish([_outgoing(row) for row in rows])
@@ -63,15 +67,15 @@ class Relay:
     @property
     def is_hindered(self) -> bool:
         """Is the broker away, and this the worker that waits for it?"""
-        return self._outage.is_on and self._leases.holds(_LEASE)
+        return self._outage.is_on and self._lanes.holds_any()
 
     def stop(self) -> None:
         """End soon; called from another thread."""
-        self._leases.stop()
+        self._lanes.stop()
 
     def close(self) -> None:
         self._broker.close()
-        self._leases.release_all()
+        self._lanes.close()
 
     def _publish(self, messages: Sequence[BrokerMessage]) -> Published:
         if not self._is_declared:
@@ -132,9 +136,10 @@ class Relay:
                 document=to_structured(_outgoing(row)),
             )
 
-    def _unsent(self) -> Any:
-        rows = OutboxMessage.objects.using(self.store.using)
-        return rows.filter(published_at__isnull=True).order_by("id")
+    def _unsent(self, lanes: frozenset[int]) -> Any:
+        rows = OutboxMessage.objects.using(self.store.using).filter(published_at__isnull=True)
+        # By the index of ids: those of other lanes are passed over.
+        return (rows if lanes == ALL_LANES else rows.filter(lane__in=lanes)).order_by("id")
 
 
 def _outgoing(row: OutboxMessage) -> BrokerMessage:

@@ -12,6 +12,7 @@ from whizbang.conf import settings
 from whizbang.drivers.brokers.base import BrokerMessage, Kind
 from whizbang.messages.ids import make_id
 from whizbang.messages.metadata import WireMetadata
+from whizbang.messaging.lanes import lane_of
 from whizbang.models import InboxMessage, OutboxMessage
 
 Status = InboxMessage.Status
@@ -80,6 +81,7 @@ def _outbox_row(row: InboxMessage, status: str, result: bytes | None, error: str
         metadata=_encode(meta),
         occurred_at=row.occurred_at,
         available_at=Now(),
+        lane=lane_of(None, id),
     )
 
 

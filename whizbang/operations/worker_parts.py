@@ -36,7 +36,6 @@ PARTS = {
     "receive": "received",  # what other services send
     "upkeep": "upkeep",  # cleaning up and measuring
 }
-_TAKING_LONG = ("rebuilds", "requests")
 ALL = frozenset(PARTS)
 
 
@@ -69,6 +68,7 @@ class WorkerParts:
             "timeouts": lambda: TimeoutPart(store),
             "backfills": lambda: BackfillPart(store, owner),
             "redrives": lambda: RedrivePart(store, owner),
+            "requests": lambda: RequestsPart(store, owner, in_thread=not is_turn_by_turn),
             "upkeep": lambda: _Upkeep(store, owner),
         }
         if is_turn_by_turn:
@@ -120,10 +120,7 @@ class _Upkeep:
 
 def background_makers(store: EventStore, owner: str) -> dict[str, Callable[[], Any]]:
     """What waits for a broker or takes long."""
-    makers: dict[str, Callable[[], Any]] = {
-        "rebuilds": lambda: RebuildPart(store, owner),
-        "requests": lambda: RequestsPart(store, owner),
-    }
+    makers: dict[str, Callable[[], Any]] = {"rebuilds": lambda: RebuildPart(store, owner)}
     if store.alias == "default" and has_peers():
         makers["relay"] = lambda: Relay(store, owner)
         makers["receive"] = lambda: Receiver(store, owner)
@@ -135,7 +132,7 @@ def start_in_background(
 ) -> list[BackgroundPart]:
     """A thread for each of these, so that it holds nothing else up."""
     started = [
-        BackgroundPart(name, make, using=store.using, is_bounded=name not in _TAKING_LONG)
+        BackgroundPart(name, make, using=store.using, is_bounded=name != "rebuilds")
         for name, make in background_makers(store, owner).items()
         if name in only
     ]

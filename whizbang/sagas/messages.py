@@ -80,6 +80,15 @@ class SagaTimeoutSkipped(Event):
     by: str = ""
 
 
+class SagaTimeoutHastened(Event):
+    """An operator had a timeout be due now; it is fired as if it had come due by itself."""
+
+    name: str
+    due_at: datetime
+    reason: str
+    by: str = ""
+
+
 class SagaCompleted(Event):
     """It has reached its end; what it hears from now on is ignored."""
 

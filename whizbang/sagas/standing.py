@@ -19,6 +19,7 @@ from whizbang.sagas.messages import (
     SagaReacted,
     SagaStarted,
     SagaTimedOut,
+    SagaTimeoutHastened,
     SagaTimeoutSkipped,
     Step,
 )
@@ -78,6 +79,8 @@ class Standing:
             self._apply_step(event)
         elif isinstance(event, SagaTimeoutSkipped):
             self.timeouts.pop(event.name, None)
+        elif isinstance(event, SagaTimeoutHastened):
+            self.timeouts[event.name] = event.due_at
         elif type(event) in _CLOSING:
             self.status = _CLOSING[type(event)]
             self.timeouts.clear()

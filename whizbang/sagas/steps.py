@@ -28,6 +28,7 @@ from whizbang.sagas.messages import (
     SagaReacted,
     SagaStarted,
     SagaTimedOut,
+    SagaTimeoutHastened,
     SagaTimeoutSkipped,
     SentCommand,
 )
@@ -165,6 +166,13 @@ class StepBatch:
         event = SagaTimeoutSkipped(name=name, reason=reason, by=operator)
         self._note(instance, event)
         instance.standing.error = ""
+
+    def hasten_timeout(self, key: str, name: str, *, reason: str, operator: str) -> None:
+        """Let a timeout that a loaded instance waits for be due now."""
+        instance = self._instances[key]
+        event = SagaTimeoutHastened(name=name, due_at=self._now(), reason=reason, by=operator)
+        instance.set_timeouts.add(name)  # its row is written anew
+        self._note(instance, event)
 
     def cancel(self, key: str, *, reason: str, operator: str, is_compensated: bool) -> list[str]:
         """End a loaded instance; gives the types of the commands that undo its steps, as they are sent."""

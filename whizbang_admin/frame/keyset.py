@@ -52,7 +52,7 @@ class KeysetChangeList(ChangeList):
         self.full_result_count = None
         self.show_full_result_count, self.show_admin_actions = False, bool(page)
         self.can_show_all = self.multi_page = False  # Django's own numbers of pages are not shown
-        self.paginator = self.model_admin.get_paginator(request, page, self.list_per_page)
+        self.paginator = self.model_admin.get_paginator(request, rows, self.list_per_page)
 
     @property
     def ahead_url(self) -> str:
@@ -85,7 +85,8 @@ class KeysetChangeList(ChangeList):
 
     @cached_property
     def _order(self) -> tuple[str, bool]:
-        first = str(self.model_admin.ordering[0])
+        ordering: Any = self.model_admin.ordering
+        first = str(ordering[0])
         return first.removeprefix("-"), first.startswith("-")
 
     def _key(self, text: str | None) -> Any:

@@ -31,6 +31,7 @@ def reads(store: SqlServerStore) -> dict[str, tuple[str, int]]:
         categories=["c"],
         slices=[1],
         streams=["s"],
+        positions=[1],
         since=NOW,
         before=NOW,
         occurred_since=NOW,

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from django.core.management import CommandError, call_command
 
+from tests.processes import wait_until
 from whizbang.models import ActionRequest, OperatorAction, Subscription
 from whizbang.operations.actions import (
     Action,
@@ -27,8 +28,10 @@ from whizbang.operations.actions import (
     withdraw,
 )
 from whizbang.operations.actions.action import Done
+from whizbang.operations.actions.requests_part import RequestsPart
 from whizbang.operations.actions.subscriptions import Pause, Resume
 from whizbang.operations.subscriptions import pause, resume, subscription_row
+from whizbang.store.event_store import event_store
 from whizbang.testing import drain
 
 pytestmark = pytest.mark.django_db
@@ -217,3 +220,21 @@ def test_long_action_is_done_at_once_where_there_is_time() -> None:
     assert performed.is_done and performed.done is not None
     assert performed.done.document == {"found": "shoe"}
     assert not ActionRequest.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_worker_does_requests_beside_its_other_work() -> None:
+    request = perform(Look(what="shoe"), ANNA).request
+    assert request is not None
+    part = RequestsPart(event_store(), "worker", in_thread=True)
+    done = 0
+
+    def is_done() -> bool:
+        nonlocal done
+        done += part.run_once()
+        return done == 1
+
+    wait_until(is_done)
+    part.close()
+    request.refresh_from_db()
+    assert (request.status, request.document) == (Status.DONE, {"found": "shoe"})

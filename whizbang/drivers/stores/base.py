@@ -122,6 +122,7 @@ class LogFilter:
     categories: Sequence[str] | None = None  # the stream's name up to its first "-"
     slices: Sequence[int] | None = None
     streams: Sequence[str] | None = None  # whole names
+    positions: Sequence[int] | None = None
     since: datetime | None = None  # recorded_at >= since
     before: datetime | None = None  # recorded_at < before
     occurred_since: datetime | None = None

@@ -350,6 +350,7 @@ class RelationalStore(EventStoreDriver):
         _add(where, params, self._is_in(self._category_sql), self._members(filter.categories))
         _add(where, params, self._is_in("slice"), self._members(filter.slices))
         _add(where, params, self._is_in("stream"), self._members(filter.streams))
+        _add(where, params, self._is_in("position"), self._members(filter.positions))
         _add(where, params, "recorded_at >= %s", self._instant(filter.since))
         _add(where, params, "recorded_at < %s", self._instant(filter.before))
         _add(where, params, "occurred_at >= %s", self._instant(filter.occurred_since))

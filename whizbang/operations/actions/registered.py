@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from whizbang.operations.actions import subscriptions
+from whizbang.operations.actions import sagas, subscriptions
 
-__all__ = ["subscriptions"]
+__all__ = ["sagas", "subscriptions"]

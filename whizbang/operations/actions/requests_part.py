@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,29 +24,68 @@ from whizbang.subscriptions.leases import LeaseHolder
 
 logger = logging.getLogger(__name__)
 _LEASE = "whizbang.requests"
+_LOOK_SECONDS = 0.25
+_REST_SECONDS = 1.0  # after trouble
+_END_SECONDS = 2.0  # that one may take to end when its worker is stopped
 _MOST_ATTEMPTS = 3  # of workers that die while they do it: perhaps it is what kills them
 Status = ActionRequest.Status
 
 
 class RequestsPart:
-    """Does requests that wait for a worker.
+    """Does requests that wait for a worker, in a thread that is there only while there are some.
 
-    What one that died has left is done again: a long action must bear that.
+    What a worker that died has left is done again: a long action must bear that.
     """
 
-    is_hindered = False
-
-    def __init__(self, store: EventStore, owner: str) -> None:
+    def __init__(self, store: EventStore, owner: str, *, in_thread: bool) -> None:
+        """`in_thread`: what takes long holds nothing else up."""
         self.store = store
         self._leases = LeaseHolder(owner, using=store.using)
+        self._in_thread = in_thread
+        self._thread: threading.Thread | None = None
+        self._is_stopping = threading.Event()
+        self._next_at = 0.0
+        self._count = 0  # done by the thread, and not told yet
 
     def run_once(self) -> int:
-        """Do the oldest one there is; gives how many were done, 0 or 1."""
-        rows = self._rows().filter(status__in=(Status.QUEUED, Status.RUNNING)).order_by("id")
-        if not rows.exists() or self._leases.epoch_of(_LEASE) is None:
+        """Begin with what waits; gives how many were done since the last time."""
+        if self._thread is not None and self._thread.is_alive():
             return 0
-        request = rows.first()
-        if request is None:
+        if not self._in_thread:
+            return self._do_oldest()
+        done, self._count = self._count, 0
+        if time.monotonic() >= self._next_at:
+            self._next_at = time.monotonic() + _LOOK_SECONDS
+            if self._open().exists():
+                self._thread = threading.Thread(
+                    target=self._do_all, name="whizbang-requests", daemon=True
+                )
+                self._thread.start()
+        return done
+
+    def close(self) -> None:
+        """Take nothing up any more. What runs may end; if it takes longer, another worker does it again."""
+        self._is_stopping.set()
+        if self._thread is not None:
+            self._thread.join(_END_SECONDS)
+        if self._thread is None or not self._thread.is_alive():
+            self._leases.release_all()
+
+    def _do_all(self) -> None:
+        try:
+            while not self._is_stopping.is_set() and self._do_oldest():
+                self._count += 1
+            self._leases.release_all()
+        except Exception:
+            logger.exception("Trouble with requests, will try again")
+            self._next_at = time.monotonic() + _REST_SECONDS
+        finally:
+            connections.close_all()
+
+    def _do_oldest(self) -> int:
+        """Do one, if there is one and no other worker does them; gives how many."""
+        request = self._open().order_by("id").first()
+        if request is None or self._leases.epoch_of(_LEASE) is None:
             return 0
         if request.attempts >= _MOST_ATTEMPTS:
             self._end(request, Status.FAILED, error="The worker that did it died, several times.")
@@ -56,12 +96,8 @@ class RequestsPart:
         self._do(request)
         return 1
 
-    def stop(self) -> None:
-        """Take nothing up any more."""
-        self._leases.stop()
-
-    def close(self) -> None:
-        self._leases.release_all()
+    def _open(self) -> Any:
+        return self._rows().filter(status__in=(Status.QUEUED, Status.RUNNING))
 
     def _do(self, request: ActionRequest) -> None:
         by = By(request.requested_by, request.reason)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from whizbang.drivers.stores.base import LogFilter, StoredRow
 from whizbang.models import EditedEvent
 from whizbang.sagas.messages import SagaReacted
 from whizbang.store.event_store import EventStore
@@ -38,21 +39,35 @@ class Cause:
 def causes_of(
     store: EventStore, subscription: str, heard: Iterable[SagaReacted]
 ) -> dict[int, Cause]:
-    """By position. Asks the log once for each, by its position."""
+    """By position. Asks the log once, for all of them."""
     by_position = {item.position: item for item in heard}
     edits = EditedEvent.objects.using(store.using).filter(
         subscription=subscription, position__in=by_position
     )
     copies = {edit.position: edit for edit in edits}
+    rows = _rows_at(store, sorted(by_position))
     return {
-        position: _cause_of(store, item, copies.get(position))
+        position: _cause_of(store, item, rows.get(position), copies.get(position))
         for position, item in by_position.items()
     }
 
 
-def _cause_of(store: EventStore, heard: SagaReacted, copy: EditedEvent | None) -> Cause:
+def _rows_at(store: EventStore, positions: Sequence[int]) -> dict[int, StoredRow]:
+    if not positions:
+        return {}
+    rows = store.driver.read_log(
+        after=positions[0] - 1,
+        until=positions[-1],
+        limit=len(positions),
+        filter=LogFilter(positions=positions),
+    )
+    return {row.position: row for row in rows}
+
+
+def _cause_of(
+    store: EventStore, heard: SagaReacted, row: StoredRow | None, copy: EditedEvent | None
+) -> Cause:
     at = heard.position
-    row = next(iter(store.driver.read_log(after=at - 1, until=at, limit=1)), None)
     if row is None:
         return Cause(type=heard.type, stream=heard.stream, position=at, message_id=heard.message_id)
     meta = store.decode_metadata(row)

@@ -134,17 +134,24 @@ def _standing(
     store: EventStore, saga: type[Saga], key: str, version: int | None
 ) -> Standing | None:
     if version is None:
-        stream = Standing(saga, key).stream
-        row = SagaInstance.objects.using(store.using).filter(stream=stream).first()
-        if row is not None:
-            return Standing.from_row(saga, row)
+        return current_standing(store, saga, key)
     found = standing_from_stream(store, saga, key, until=version)
-    if version is not None and (version < 1 or version != found.version):
+    if version < 1 or version != found.version:
         found = standing_from_stream(store, saga, key)
         if found.version:
             raise WhizbangError(
                 f"{found.stream!r} has no version {version}: it counts from 1 and is at {found.version}."
             )
+    return found if found.version else None
+
+
+def current_standing(store: EventStore, saga: type[Saga], key: str) -> Standing | None:
+    """By its row, or by its stream where the row was cleaned up; None where there is neither."""
+    stream = Standing(saga, key).stream
+    row = SagaInstance.objects.using(store.using).filter(stream=stream).first()
+    if row is not None:
+        return Standing.from_row(saga, row)
+    found = standing_from_stream(store, saga, key)
     return found if found.version else None
 
 

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import product
+from typing import Any
 
+import msgspec
+from django.db import connections
 from django.db.models import Exists, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Concat, Now
 
 from whizbang.drivers.clock import database_now
 from whizbang.exceptions import WhizbangError
-from whizbang.models import ParkedStream, SagaInstance, SagaTimeout
+from whizbang.models import ParkedStream, SagaInstance, SagaTimeout, Subscription
 from whizbang.operations.sagas.facts import facts_of
 from whizbang.operations.sagas.finding import known_sagas
+from whizbang.sagas.subscription import SagaSubscription
 from whizbang.store.event_store import event_store
+
+Status = SagaInstance.Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,17 +73,46 @@ def list_instances(
     neither the code nor any row knows, and where `after` is gone.
     """
     using = event_store().using
+    rows = instances(saga=saga, status=status, is_failing=is_failing, is_overdue=is_overdue)
+    if after is not None:
+        rows = rows.filter(_behind(after, using))
+    rows = rows.defer("state", "plans", "origin")
+    if not is_failing:
+        rows = _by_index(rows, saga, Status.OPEN if is_overdue else status, limit)
+    page = list(rows[:limit])
+    errors, now = _errors_of(page, using), database_now(using)
+    return [_listed(row, errors.get(row.stream, row.error), now) for row in page]
+
+
+def instances(
+    *,
+    saga: str | None = None,
+    status: str | None = None,
+    is_failing: bool = False,
+    is_overdue: bool = False,
+) -> QuerySet[SagaInstance]:
+    """All of those that list_instances() gives page by page. Raises what it raises."""
+    using = event_store().using
     rows = SagaInstance.objects.using(using).order_by("-started_at", "stream")
     rows = _narrow(rows, saga, status)
     if is_failing:
-        rows = rows.filter(_has_failed(using))
+        rows = rows.filter(stream__in=_set_aside(using))
     if is_overdue:
-        rows = rows.filter(status=SagaInstance.Status.OPEN, next_timeout_at__lte=Now())
-    if after is not None:
-        rows = rows.filter(_behind(after, using))
-    page = list(rows.defer("state", "plans", "origin")[:limit])
-    errors, now = _errors_of(page, using), database_now(using)
-    return [_listed(row, errors.get(row.stream, row.error), now) for row in page]
+        rows = rows.filter(status=Status.OPEN, next_timeout_at__lte=Now())
+    return rows
+
+
+def states_of(streams: Sequence[str]) -> dict[str, Any]:
+    """The states of listed instances, as plain values, by stream: no list carries them while it is sorted."""
+    rows = SagaInstance.objects.using(event_store().using).filter(pk__in=streams)
+    found = rows.values_list("stream", "state")
+    return {stream: msgspec.json.decode(bytes(state)) for stream, state in found}
+
+
+def names_with_instances() -> list[str]:
+    """The sagas that the code declares, and those that it declared once: a saga has a subscription."""
+    rows = Subscription.objects.using(event_store().using).filter(kind=SagaSubscription.kind)
+    return sorted({*known_sagas(), *rows.values_list("name", flat=True)})
 
 
 def list_unstarted(
@@ -110,22 +146,39 @@ def _narrow(
     return rows.filter(saga=saga)
 
 
-def _has_failed(using: str) -> Q:
-    """Not only by the row's own error: a later step of the instance clears it."""
-    parked = ParkedStream.objects.using(using).filter(
-        subscription=OuterRef("saga"), unit=ParkedStream.Unit.KEY, key=OuterRef("key")
-    )
-    timeouts = SagaTimeout.objects.using(using)
-    timeouts = timeouts.filter(stream=OuterRef("stream"), parked_at__isnull=False)
-    return Q(Exists(parked)) | Q(Exists(timeouts))
+def _set_aside(using: str) -> Any:
+    """The streams of those that have failed. Not by the row's own error: a later step clears it."""
+    names = names_with_instances()
+    parked = ParkedStream.objects.using(using).order_by()
+    parked = parked.filter(subscription__in=names, unit=ParkedStream.Unit.KEY)
+    streams = parked.values_list(Concat("subscription", Value("-"), "key"))
+    timeouts = SagaTimeout.objects.using(using).filter(parked_at__isnull=False).order_by()
+    return streams.union(timeouts.values_list("stream"))
+
+
+def _by_index(
+    rows: QuerySet[SagaInstance], saga: str | None, status: str | None, limit: int
+) -> QuerySet[SagaInstance]:
+    """The first of each saga and status, then the first of these: the index is by these two, and then by time.
+
+    Without it a database sorts all rows there are. SQLite has no statement for it.
+    """
+    if not connections[rows.db].features.supports_slicing_ordering_in_compound:
+        return rows
+    names = names_with_instances() if saga is None else [saga]
+    statuses = Status.values if status is None else [status]
+    parts = [rows.filter(saga=name, status=one)[:limit] for name, one in product(names, statuses)]
+    if len(parts) < 2:
+        return rows
+    return parts[0].union(*parts[1:], all=True).order_by("-started_at", "stream")
 
 
 def _behind(stream: str, using: str) -> Q:
     last = SagaInstance.objects.using(using).filter(stream=stream).only("started_at").first()
     if last is None:
         raise WhizbangError(f"The instance {stream!r} is gone: begin the list anew.")
-    same = Q(started_at=last.started_at, stream__gt=stream)
-    return Q(started_at__lt=last.started_at) | same
+    earlier = Q(started_at__lt=last.started_at) | Q(stream__gt=stream)
+    return Q(started_at__lte=last.started_at) & earlier  # a bound that an index can take
 
 
 def _errors_of(page: Sequence[SagaInstance], using: str) -> dict[str, str]:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q
-
 from whizbang.conf import settings
 from whizbang.models import DeadLetter, InboxMessage, OutboxMessage
 from whizbang.operations.sagas.facts import facts_of
@@ -33,16 +31,13 @@ class Fate:
     dead_letter: int | None = None
 
 
-def fates_of(ids: Sequence[UUID], *, since: datetime | None, using: str) -> dict[UUID, Fate]:
-    """The fate of each command; `since` is before all of them were stored.
-
-    By three statements, however many they are.
-    """
+def fates_of(ids: Sequence[UUID], *, using: str) -> dict[UUID, Fate]:
+    """The fate of each command, by three statements, however many they are."""
     if not ids:
         return {}
     found = dict(_in_inbox(ids, using))
     missing = [id for id in ids if id not in found]
-    found |= dict(_in_outbox(missing, since, using)) if missing else {}
+    found |= dict(_in_outbox(missing, using)) if missing else {}
     letters = DeadLetter.objects.using(using).filter(message_id__in=ids).order_by("pk")
     for letter in letters.only("message_id", "error", "attempts", "died_at"):
         known = found.get(letter.message_id)
@@ -68,13 +63,8 @@ def _in_inbox(ids: Sequence[UUID], using: str) -> Iterable[tuple[UUID, Fate]]:
         yield row.message_id, facts_of(Fate, row, dead_letter=None)
 
 
-def _in_outbox(
-    ids: Sequence[UUID], since: datetime | None, using: str
-) -> Iterable[tuple[UUID, Fate]]:
-    """There is no index by message id: what is unsent, and what was sent since, have one each."""
-    sent = Q() if since is None else Q(published_at__gte=since)
-    rows = OutboxMessage.objects.using(using).filter(Q(published_at__isnull=True) | sent)
-    names = ("message_id", "service", "published_at")
-    for id, service, published_at in rows.filter(message_id__in=ids).values_list(*names):
+def _in_outbox(ids: Sequence[UUID], using: str) -> Iterable[tuple[UUID, Fate]]:
+    rows = OutboxMessage.objects.using(using).filter(message_id__in=ids)
+    for id, service, published_at in rows.values_list("message_id", "service", "published_at"):
         status = UNSENT if published_at is None else PUBLISHED
         yield id, Fate(status=status, service=service, finished_at=published_at)

@@ -22,6 +22,7 @@ from whizbang.sagas.messages import (
     SagaReacted,
     SagaStarted,
     SagaTimedOut,
+    SagaTimeoutHastened,
     SagaTimeoutSkipped,
     SentCommand,
 )
@@ -35,6 +36,7 @@ _KINDS: dict[type, str] = {
     SagaStarted: "started",
     SagaReacted: "reacted",
     SagaTimedOut: "timed out",
+    SagaTimeoutHastened: "timeout hastened",
     SagaTimeoutSkipped: "timeout skipped",
     SagaCompleted: "completed",
     SagaFailed: "failed",
@@ -66,9 +68,9 @@ class SetTimeout:
 class StoryStep:
     """One event of an instance's stream, in words and with what belongs to it.
 
-    `kind` is "started", "reacted", "timed out", "timeout skipped", "completed", "failed" or "cancelled".
-    `commands` of the last two undo the steps before. `state` is all of it after this step, where that was
-    asked for.
+    `kind` is "started", "reacted", "timed out", "timeout hastened", "timeout skipped", "completed", "failed" or
+    "cancelled". `commands` of the last two undo the steps before. `state` is all of it after this step, where
+    that was asked for.
     """
 
     version: int
@@ -77,7 +79,7 @@ class StoryStep:
     recorded_at: datetime
     occurred_at: datetime
     cause: Cause | None = None
-    timeout: str = ""  # that came due, or was skipped
+    timeout: str = ""  # that came due, was made due, or was skipped
     due_at: datetime | None = None
     methods: tuple[str, ...] = ()
     changes: dict[str, Any] | None = None
@@ -141,7 +143,6 @@ class _Storyteller:
         _add_heard(effects, causes.values())
         fates = fates_of(
             [id for step in sent for id in step.ids],
-            since=page[0].meta.recorded_at,
             using=self._store.using,
         )
         waiting = SagaTimeout.objects.using(self._store.using).filter(stream=self._stream)
@@ -198,6 +199,14 @@ class _Telling:
             return self._with_step(told, cause=self.causes[event.position])
         if isinstance(event, SagaTimedOut):
             return self._with_step(told, timeout=event.name, due_at=event.due_at)
+        if isinstance(event, SagaTimeoutHastened):
+            return replace(
+                told,
+                timeout=event.name,
+                due_at=event.due_at,
+                reason=event.reason,
+                operator=event.by,
+            )
         if isinstance(event, SagaTimeoutSkipped):
             return replace(told, timeout=event.name, reason=event.reason, operator=event.by)
         if isinstance(event, SagaFailed):

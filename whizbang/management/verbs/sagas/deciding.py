@@ -1,35 +1,49 @@
-"""`saga retry`, `saga skip` and `saga cancel`."""
+"""`saga retry`, `saga skip`, `saga fire` and `saga cancel`."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser
 
+import msgspec
 from django.core.management.base import BaseCommand, CommandError
 
+from whizbang.management.verbs.acting import act, add_dry_run, add_reason, command_line_operator
 from whizbang.management.verbs.base import Options, Parsers
 from whizbang.management.verbs.sagas import texts
 from whizbang.management.verbs.sagas.looking import add_instance
-from whizbang.operations.audit import COMMAND_LINE
-from whizbang.operations.sagas.decisions import (
-    Decided,
-    cancel_instance,
-    retry_step,
-    skip_step,
+from whizbang.operations.actions import By
+from whizbang.operations.actions.sagas import (
+    CancelSaga,
+    Decision,
+    FireTimeoutNow,
+    RetrySaga,
+    SkipSaga,
 )
+from whizbang.operations.sagas.decisions import Decided
 
 
 def add_retry(whats: Parsers) -> None:
     parser = whats.add_parser("retry", help="Let a worker try again what has failed.")
     _add_common(parser)
-    parser.add_argument("--timeout", metavar="NAME", help="This one only.")
-    parser.add_argument("--reason", default="", help="It is kept.")
+    parser.add_argument("--timeout", metavar="NAME", default="", help="This one only.")
+    add_reason(parser)
 
 
 def add_skip(whats: Parsers) -> None:
     parser = whats.add_parser("skip", help="Go on without the event or timeout that has failed.")
     _add_common(parser)
-    parser.add_argument("--timeout", metavar="NAME", help="This one, where several have failed.")
-    parser.add_argument("--reason", required=True, help="Why; it is kept.")
+    parser.add_argument(
+        "--timeout", metavar="NAME", default="", help="This one, where several have failed."
+    )
+    _add_needed_reason(parser)
+
+
+def add_fire(whats: Parsers) -> None:
+    parser = whats.add_parser("fire", help="Let a timeout be due now: the next worker fires it.")
+    add_instance(parser)
+    parser.add_argument("timeout", help="Its name.")
+    _add_outputs(parser)
+    _add_needed_reason(parser)
 
 
 def add_cancel(whats: Parsers) -> None:
@@ -38,51 +52,52 @@ def add_cancel(whats: Parsers) -> None:
     parser.add_argument(
         "--no-compensation", action="store_true", help="Leave its steps as they are."
     )
-    parser.add_argument("--reason", required=True, help="Why; it is kept.")
+    _add_needed_reason(parser)
 
 
 def _add_common(parser: ArgumentParser) -> None:
     add_instance(parser)
-    parser.add_argument("--dry-run", action="store_true", help="Tell what would be done, only.")
+    _add_outputs(parser)
+
+
+def _add_outputs(parser: ArgumentParser) -> None:
+    add_dry_run(parser)
     parser.add_argument("--json", action="store_true")
 
 
-def run_retry(command: BaseCommand, options: Options) -> None:
-    decided = retry_step(
-        options["type"],
-        options["key"],
-        timeout=options["timeout"],
-        operator=COMMAND_LINE,
-        reason=options["reason"],
-        is_dry_run=options["dry_run"],
+def _add_needed_reason(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--reason",
+        "--because",
+        dest="reason",
+        required=True,
+        metavar="TEXT",
+        help="Why; it is kept.",
     )
-    _tell(command, options, decided, "tried again by a worker")
+
+
+def run_retry(command: BaseCommand, options: Options) -> None:
+    saga, key = options["type"], options["key"]
+    _decide(command, options, RetrySaga(saga=saga, key=key, timeout=options["timeout"]))
 
 
 def run_skip(command: BaseCommand, options: Options) -> None:
     _refuse_empty(options["reason"])
-    decided = skip_step(
-        options["type"],
-        options["key"],
-        reason=options["reason"],
-        timeout=options["timeout"],
-        operator=COMMAND_LINE,
-        is_dry_run=options["dry_run"],
-    )
-    _tell(command, options, decided, "left out")
+    saga, key = options["type"], options["key"]
+    _decide(command, options, SkipSaga(saga=saga, key=key, timeout=options["timeout"]))
+
+
+def run_fire(command: BaseCommand, options: Options) -> None:
+    _refuse_empty(options["reason"])
+    saga, key = options["type"], options["key"]
+    _decide(command, options, FireTimeoutNow(saga=saga, key=key, timeout=options["timeout"]))
 
 
 def run_cancel(command: BaseCommand, options: Options) -> None:
     _refuse_empty(options["reason"])
-    decided = cancel_instance(
-        options["type"],
-        options["key"],
-        reason=options["reason"],
-        operator=COMMAND_LINE,
-        is_compensated=not options["no_compensation"],
-        is_dry_run=options["dry_run"],
-    )
-    _tell(command, options, decided, "given up")
+    is_compensated = not options["no_compensation"]
+    action = CancelSaga(saga=options["type"], key=options["key"], is_compensated=is_compensated)
+    _decide(command, options, action)
 
 
 def _refuse_empty(reason: str) -> None:
@@ -90,15 +105,20 @@ def _refuse_empty(reason: str) -> None:
         raise CommandError("Give a reason: somebody will ask why the saga did not go its way.")
 
 
-def _tell(command: BaseCommand, options: Options, decided: Decided, done: str) -> None:
+def _decide(command: BaseCommand, options: Options, action: Decision) -> None:
+    """A dry run goes through the whole decision, so that it tells what only the code of a command knows."""
+    if options["dry_run"]:
+        by = By(command_line_operator(), options["reason"])
+        _tell(command, options, action.decide(by, is_dry_run=True))
+        return
+    performed = act(command, options, action)
+    if performed is not None and performed.done is not None:
+        _tell(command, options, msgspec.convert(performed.done.document, Decided))
+
+
+def _tell(command: BaseCommand, options: Options, decided: Decided) -> None:
     if options["json"]:
         command.stdout.write(texts.as_json(decided))
         return
-    would = "would be" if options["dry_run"] else "is"
-    if decided.action == "cancel":
-        command.stdout.write(f"{decided.saga} {decided.key} {would} cancelled.")
-    for what in (*([decided.event] if decided.event else []), *decided.timeouts):
-        kind = "event" if what == decided.event else "timeout"
-        command.stdout.write(f"The {kind} {what} {would} {done}.")
-    for sent in decided.commands:
-        command.stdout.write(f"{sent} {would} sent.")
+    for sentence in decided.sentences(is_dry_run=options["dry_run"]):
+        command.stdout.write(sentence)

@@ -13,6 +13,7 @@ _ADD = (
     replaying.add_replay,
     deciding.add_retry,
     deciding.add_skip,
+    deciding.add_fire,
     deciding.add_cancel,
     drawing.add_diagram,
 )
@@ -22,6 +23,7 @@ _RUN = {
     "replay": replaying.run_replay,
     "retry": deciding.run_retry,
     "skip": deciding.run_skip,
+    "fire": deciding.run_fire,
     "cancel": deciding.run_cancel,
     "diagram": drawing.run_diagram,
 }

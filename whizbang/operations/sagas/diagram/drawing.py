@@ -18,6 +18,7 @@ from whizbang.operations.sagas.diagram.reading import (
     TIMEOUT,
     UNDO,
 )
+from whizbang.operations.sagas.diagram.taken import NOTHING_TAKEN, Taken
 from whizbang.operations.svg import arrow_head, element, plain, text
 from whizbang.sagas.saga import DEAD_LETTER, IGNORE, START
 
@@ -73,21 +74,25 @@ class _Row:
         return [first + index * (_BOX + _GAP) for index in range(len(items))]
 
 
-def draw_saga(found: SagaPicture) -> str:
-    """An SVG document; its width is fixed, its height grows with the methods."""
+def draw_saga(found: SagaPicture, taken: Taken = NOTHING_TAKEN) -> str:
+    """An SVG document; its width is fixed, its height grows with the methods.
+
+    What an instance has `taken` has a check mark and a thick line.
+    """
     rows = list(_place(found))
     bottom = rows[-1].top + rows[-1].height if rows else _TOP
-    height = bottom + _ROOM + 40 + _MARGIN
+    legend = list(_legend(found, taken, bottom + _ROOM + 12))
+    height = bottom + _ROOM + 18 * len(legend) + _MARGIN
     return element(
         "svg",
         [
             element("title", plain(f"Saga {found.saga}"), id="saga-title"),
-            element("desc", plain(_describe(found)), id="saga-desc"),
+            element("desc", plain(_describe(found, taken)), id="saga-desc"),
             element("defs", arrow_head("saga-arrow", color=_LINES)),
             element("rect", width=_WIDTH, height=height, fill="#ffffff", class_="background"),
             *_headings(found),
-            *(part for row in rows for part in _draw_row(row)),
-            *_legend(found, bottom + _ROOM + 12),
+            *(part for row in rows for part in _draw_row(row, taken)),
+            *legend,
         ],
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 0 {_WIDTH} {height:g}",
@@ -108,20 +113,16 @@ def _place(found: SagaPicture) -> Iterator[_Row]:
         top += row.height + _ROOM
 
 
-def _describe(found: SagaPicture) -> str:
+def _describe(found: SagaPicture, taken: Taken) -> str:
     """The picture in words, for who does not see it."""
-    return " ".join(_sentence(method) for method in found.methods)
+    return " ".join(_sentence(method, taken) for method in found.methods)
 
 
-def _sentence(method: MethodEntry) -> str:
-    heard = " or ".join(_heard(trigger) for trigger in method.triggers)
+def _sentence(method: MethodEntry, taken: Taken) -> str:
+    heard = " or ".join(trigger.text() for trigger in method.triggers)
     follows = ", ".join(item.text() for item in method.follows) or "nothing else"
-    return f"On {heard}, {method.name}() asks for: {follows}."
-
-
-def _heard(trigger: Trigger) -> str:
-    words = f"timeout {trigger.name}" if trigger.kind == "timeout" else trigger.name
-    return words + (f" of {trigger.service}" if trigger.service else "")
+    met = " This instance has met it." if method.name in taken.methods else ""
+    return f"On {heard}, {method.name}() asks for: {follows}.{met}"
 
 
 def _headings(found: SagaPicture) -> Iterator[str]:
@@ -133,14 +134,14 @@ def _headings(found: SagaPicture) -> Iterator[str]:
         yield text(name, room=_TRIGGERS, x=x, y=_TOP - 14, fill=_PALE, font_weight="bold")
 
 
-def _draw_row(row: _Row) -> Iterator[str]:
+def _draw_row(row: _Row, taken: Taken) -> Iterator[str]:
     method = row.method
     for trigger, y in zip(method.triggers, row.middles(method.triggers), strict=True):
         yield _arrow(_TRIGGERS_X + _TRIGGERS, y, _METHODS_X, row.middle)
-        yield from _draw_trigger(trigger, y)
+        yield from _draw_trigger(trigger, y, is_taken=taken.has_trigger(method, trigger))
     for item, y in zip(method.follows, row.middles(method.follows), strict=True):
         yield _arrow(_METHODS_X + _METHODS, row.middle, _FOLLOWS_X, y)
-        yield from _draw_follows(item, y)
+        yield from _draw_follows(item, y, is_taken=taken.has_follows(method, item))
     yield from _box(
         f"{method.name}()",
         _METHODS_X,
@@ -149,13 +150,14 @@ def _draw_row(row: _Row) -> Iterator[str]:
         stroke=_LINES,
         fill="#f5f7fa",
         class_="method",
+        is_taken=method.name in taken.methods,
     )
 
 
-def _draw_trigger(trigger: Trigger, y: float) -> Iterator[str]:
+def _draw_trigger(trigger: Trigger, y: float, *, is_taken: bool) -> Iterator[str]:
     is_start = trigger.is_start
     yield from _box(
-        _heard(trigger),
+        trigger.text(),
         _TRIGGERS_X,
         y,
         _TRIGGERS,
@@ -164,10 +166,11 @@ def _draw_trigger(trigger: Trigger, y: float) -> Iterator[str]:
         fill="#e6f0fa" if is_start else "#ffffff",
         rx=_BOX / 2,
         class_=f"{trigger.kind} start" if is_start else trigger.kind,
+        is_taken=is_taken,
     )
 
 
-def _draw_follows(item: Follows, y: float) -> Iterator[str]:
+def _draw_follows(item: Follows, y: float, *, is_taken: bool) -> Iterator[str]:
     is_dashed = item.kind in _DASHED or not item.is_known
     yield from _box(
         item.text(),
@@ -178,13 +181,19 @@ def _draw_follows(item: Follows, y: float) -> Iterator[str]:
         fill="#ffffff",
         rx=_BOX / 2 if item.kind in (TIMEOUT, CANCEL) else 3,
         class_=item.kind if item.is_known else f"{item.kind} unknown",
+        is_taken=is_taken,
         **({"stroke_dasharray": "4 3"} if is_dashed else {}),
     )
 
 
-def _box(name: str, x: float, y: float, width: float, **attributes: object) -> Iterator[str]:
+def _box(
+    name: str, x: float, y: float, width: float, *, is_taken: bool, **attributes: object
+) -> Iterator[str]:
+    if is_taken:
+        attributes |= {"stroke_width": 3, "class_": f"{attributes['class_']} taken"}
+        name = f"✓ {name}"
     yield element("rect", None, x=x, y=f"{y - _BOX / 2:g}", width=width, height=_BOX, **attributes)
-    yield text(name, room=width - 24, size=12, x=x + 12, y=f"{y + 4:g}", fill=_INK)
+    yield text(name, room=width - 24, size=12, x=x + 12, y=f"{y + 4:g}", fill=_INK, class_="name")
 
 
 def _arrow(x: float, y: float, to_x: float, to_y: float) -> str:
@@ -200,11 +209,13 @@ def _arrow(x: float, y: float, to_x: float, to_y: float) -> str:
     )
 
 
-def _legend(found: SagaPicture, y: float) -> Iterator[str]:
+def _legend(found: SagaPicture, taken: Taken, y: float) -> Iterator[str]:
     lines = [
         "Filled: may start an instance. Dashed “undo by”: kept, and sent should the saga fail or be cancelled, "
         "the last first."
     ]
+    if taken.methods:
+        lines.append("✓, with a thick line: this instance has met it.")
     if not found.is_whole:
         lines.append("Dashed in red: the code would have to be run to know.")
     for index, line in enumerate(lines):

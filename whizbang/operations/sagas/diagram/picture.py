@@ -32,6 +32,11 @@ class Trigger:
     service: str = ""  # another one than this
     is_start: bool = False  # it may start an instance
 
+    def text(self) -> str:
+        """In words."""
+        words = f"timeout {self.name}" if self.kind == "timeout" else self.name
+        return words + (f" of {self.service}" if self.service else "")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Follows:
