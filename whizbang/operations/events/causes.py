@@ -46,7 +46,7 @@ def _cause_of(event: EventFacts, store: EventStore) -> TraceNode | None:
     for cause in found.values():
         step = steps_among([cause], using=store.using).get(cause.position)
         return node_of_event(cause, step)
-    known = messages_with_ids([event.causation_id], since=event.recorded_at, using=store.using)
+    known = messages_with_ids([event.causation_id], using=store.using)
     for message in known.values():
         return node_of_message(message, None)
     return node_of_unknown(node_of_event(event, None))
@@ -63,7 +63,7 @@ def _effects_of(event: EventFacts, store: EventStore) -> tuple[list[TraceNode], 
     sent = {} if own is None else {s.message_id: s.type for s in own.sent}
     waiting = messages_of_correlation(event.correlation_id, using=store.using)
     known = {m.message_id: m for m in waiting.values() if m.cause == event.message_id}
-    known |= messages_with_ids(sent, since=event.recorded_at, using=store.using)
+    known |= messages_with_ids(sent, using=store.using)
     for message in known.values():
         nodes[message.message_id] = replace(node_of_message(message, None), cause=event.message_id)
     for id, type in sent.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,6 @@ from whizbang.messages.metadata import WireMetadata
 from whizbang.models import DeadLetter, InboxMessage, OutboxMessage
 
 MOST_WAITING = 500  # rows of each kind that are looked through by correlation, the newest
-_SENT_WITHIN = timedelta(days=1)
 _decode = msgspec.json.Decoder(WireMetadata).decode
 DEAD, UNSENT, PUBLISHED = "dead", "unsent", "published"
 
@@ -42,20 +41,18 @@ class KnownMessage:
     dead_letter: int | None = None
 
 
-def messages_with_ids(
-    ids: Collection[UUID], *, since: datetime | None = None, using: str
-) -> dict[UUID, KnownMessage]:
-    """By id. What was sent to other services is found among what is unsent, and what was sent in the day after
-    `since`."""
+def messages_with_ids(ids: Collection[UUID], *, using: str) -> dict[UUID, KnownMessage]:
+    """By id, by three statements."""
     if not ids:
         return {}
     wanted = set(ids)
-    outbox = [row for row in _outbox(since, using) if row.message_id in wanted]
+    outbox = OutboxMessage.objects.using(using).filter(message_id__in=wanted, kind="command")
     inbox = InboxMessage.objects.using(using).filter(
         message_id__in=wanted, service=settings.SERVICE
     )
     letters = DeadLetter.objects.using(using).filter(message_id__in=wanted).order_by("pk")
-    return _by_id([*outbox, *map(_of_inbox, _slim(inbox)), *map(_of_letter, _slim(letters))])
+    rows = [*map(_of_outbox, _slim(outbox)), *map(_of_inbox, _slim(inbox))]
+    return _by_id([*rows, *map(_of_letter, _slim(letters))])
 
 
 def messages_of_correlation(correlation_id: UUID, *, using: str) -> dict[UUID, KnownMessage]:
@@ -63,9 +60,10 @@ def messages_of_correlation(correlation_id: UUID, *, using: str) -> dict[UUID, K
     waiting = InboxMessage.objects.using(using).filter(
         finished_at__isnull=True, service=settings.SERVICE
     )
+    unsent = OutboxMessage.objects.using(using).filter(published_at__isnull=True, kind="command")
     letters = DeadLetter.objects.using(using)
     found = [
-        *_outbox(None, using),
+        *map(_of_outbox, _slim(unsent.order_by("-id")[:MOST_WAITING])),
         *map(_of_inbox, _slim(waiting.order_by("-id")[:MOST_WAITING])),
         *map(_of_letter, _slim(letters.order_by("-id")[:MOST_WAITING])),
     ]
@@ -108,17 +106,6 @@ def _slim(rows: Any) -> Iterator[Any]:
     """Without what may be big."""
     big = {"payload", "traceback", "result", "document"}
     return iter(rows.defer(*(f.name for f in rows.model._meta.fields if f.name in big)))
-
-
-def _outbox(since: datetime | None, using: str) -> list[KnownMessage]:
-    """There is no index by id: what is unsent, and what was sent since, have one each."""
-    commands = OutboxMessage.objects.using(using).filter(kind="command")
-    unsent = commands.filter(published_at__isnull=True).order_by("-id")
-    rows = list(_slim(unsent[:MOST_WAITING]))
-    if since is not None:
-        sent = commands.filter(published_at__gte=since, published_at__lt=since + _SENT_WITHIN)
-        rows += _slim(sent.order_by("published_at")[:MOST_WAITING])
-    return [_of_outbox(row) for row in rows]
 
 
 def _of_inbox(row: InboxMessage) -> KnownMessage:

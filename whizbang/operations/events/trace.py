@@ -121,9 +121,8 @@ def _commands_of(
     own = {event.message_id for event in events}
     sent = {s.message_id: (s.type, e) for e in events for s in _sent(e, steps)}
     causes = {event.causation_id for event in events if event.causation_id is not None}
-    since = min((event.recorded_at for event in events), default=None)
     known = messages_of_correlation(correlation_id, using=using)
-    known |= messages_with_ids((causes | sent.keys()) - own, since=since, using=using)
+    known |= messages_with_ids((causes | sent.keys()) - own, using=using)
     for message in known.values():
         type_and_step = sent.get(message.message_id)
         step = None if type_and_step is None else type_and_step[1].message_id
