@@ -32,8 +32,10 @@ from whizbang.operations.actions import (
     read_action,
 )
 from whizbang.operations.actions.perform import needs_approval
+from whizbang.store.event_store import event_store
 from whizbang_admin.actions.forms import options_form
 from whizbang_admin.actions.links import BACK, back_from, list_instead
+from whizbang_admin.frame.exports import plain_columns
 from whizbang_admin.frame.pages import ReasonForm, list_url, render_page
 
 _CONFLICT, _REFUSED = 409, 400
@@ -183,11 +185,13 @@ def note_in_admin(
             model_admin.log_change(request, row, text)
         return
     model, key = about
+    rows = model._base_manager.using(event_store().using).only(*plain_columns(model, ()))
+    found = rows.filter(pk=key).first()  # it may be gone
     LogEntry.objects.create(
         user_id=request.user.pk,  # type: ignore[misc]
         content_type=ContentType.objects.get_for_model(model, for_concrete_model=False),
         object_id=str(key),
-        object_repr=action.target()[:200],  # the row itself may be gone
+        object_repr=(action.target() if found is None else str(found))[:200],
         action_flag=CHANGE,
         change_message=text,
     )

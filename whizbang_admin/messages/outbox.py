@@ -25,7 +25,6 @@ from whizbang_admin.actions.links import offer
 from whizbang_admin.audit.trail import actions_on
 from whizbang_admin.frame.read_only import ReadOnlyAdmin
 from whizbang_admin.frame.searching import rows_of_message
-from whizbang_admin.messages.newest import NEWEST, among_newest
 from whizbang_admin.messages.things import Line, document_box, show_thing
 
 
@@ -63,11 +62,8 @@ class OutboxMessageAdmin(ReadOnlyAdmin):
     list_filter = (DestinationFilter,)
     ordering = ("id",)
     search_fields = ("=message_id",)
+    search_help_text = _("A whole message id")
     deferred = ("payload", "metadata")
-
-    @property
-    def search_help_text(self) -> str:  # type: ignore[override]
-        return translate("A whole message id, of one of the newest %s messages") % f"{NEWEST:,}"
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Sent ones are kept for a while, and are many."""
@@ -79,7 +75,7 @@ class OutboxMessageAdmin(ReadOnlyAdmin):
     ) -> tuple[Any, bool]:
         if not search_term:
             return queryset, False
-        return rows_of_message(among_newest(queryset), search_term), False
+        return rows_of_message(queryset, search_term), False
 
     @admin.display(description=_("waits"))
     def waits(self, row: OutboxMessage) -> str:

@@ -40,23 +40,19 @@ class WaitingOutbox(NamedTuple):
 
 
 def find_outbox_message(id: str | UUID) -> OutboxMessage:
-    """The message with this number, or the newest with this message id among those that wait.
-
-    Sent ones are found by their number only. Raises WhizbangError.
-    """
-    using = event_store().using
-    rows, text = OutboxMessage.objects.using(using), str(id).strip()
+    """The message with this number, or the newest with this message id. Raises WhizbangError."""
+    rows, text = OutboxMessage.objects.using(event_store().using), str(id).strip()
     try:
         if text.isascii() and text.isdigit() and len(text) < 19:
             found = rows.filter(pk=int(text)).first()
         else:
-            found = _unsent(using).defer(None).filter(message_id=UUID(text)).order_by("-id").first()
+            found = rows.filter(message_id=UUID(text)).order_by("-id").first()
     except ValueError as exc:
         raise WhizbangError(
             f"{text!r} is neither the number nor the message id of a message."
         ) from exc
     if found is None:
-        raise WhizbangError(f"There is no message {text} that waits in the outbox.")
+        raise WhizbangError(f"There is no message {text} in the outbox.")
     return found
 
 
