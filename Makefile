@@ -82,7 +82,7 @@ test-sqlite: $(TEST)/.stamp
 	$(call spread,$(TEST),sqlite)
 
 # What speaks to other servers, or to people, or measures, is seen once: it has nothing to do with the database of the run.
-OF_NO_DATABASE := $(addprefix --ignore=tests/,benchmarks packaging messages domain routing testing admin \
+OF_NO_DATABASE := $(addprefix --ignore=tests/,benchmarks packaging messages domain routing testing admin browser \
 	drivers/sinks drivers/telemetry drivers/brokers/redis drivers/brokers/test_rabbitmq.py drivers/brokers/test_kafka.py \
 	drivers/brokers/test_kafka_faults.py drivers/brokers/test_tls.py example/test_demo.py messaging/test_secrets.py \
 	operations/liveness operations/worker_group operations/test_worker_health.py operations/test_schedule.py \
@@ -106,8 +106,8 @@ test-mariadb: $(TEST)/.stamp
 		$(call spread,$(TEST),mariadb,$(MARIADB_TESTS) $(OF_NO_DATABASE)); \
 	fi
 
-# What tries the database, the wheel and the benchmarks takes minutes and tells nothing of the Python.
-ON_ONE_PYTHON := scenarios benchmarks packaging drivers/stores/test_model.py store/test_bounded_memory.py \
+# What tries the database, the wheel, the benchmarks and a browser takes minutes and tells nothing of the Python.
+ON_ONE_PYTHON := scenarios benchmarks packaging browser drivers/stores/test_model.py store/test_bounded_memory.py \
 	drivers/brokers drivers/sinks example/test_sales_report.py example/test_services.py example/test_killed_saga.py \
 	example/test_rebuild.py operations/test_worker_process.py operations/test_worker_health.py operations/worker_group operations/test_celery.py \
 	projections/test_cached_following.py messaging/test_secrets.py

@@ -10,8 +10,19 @@ from types import ModuleType
 
 from benchmarks.options import Options
 
-NAMES = ("dispatch", "command", "append", "read", "project", "modes", "relay", "saga", "cdnow")
-GROWING = ("project", "modes")  # those that can be told how much there is to do
+NAMES = (
+    "dispatch",
+    "command",
+    "append",
+    "read",
+    "project",
+    "modes",
+    "relay",
+    "saga",
+    "cdnow",
+    "console",
+)
+GROWING = ("project", "modes", "console")  # those that can be told how much there is to do
 
 
 def load(name: str) -> ModuleType:
@@ -36,7 +47,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         nargs="+",
         default=(),
         metavar="COUNT",
-        help=f"of {', '.join(GROWING)}: how many events to rebuild, or old rows to clean up",
+        help=f"of {', '.join(GROWING)}: how many events to rebuild or to load, or old rows to clean up",
     )
     chosen = parser.parse_args(arguments)
     if chosen.name is not None and chosen.name not in NAMES:

@@ -25,7 +25,9 @@ UNUSED_BY_SALES = "orders.OrderProgress"
 
 
 @contextmanager
-def set_up(database: Database, *, is_whole_flow: bool) -> Iterator[None]:
+def set_up(
+    database: Database, *, is_whole_flow: bool, process: str = "choreography"
+) -> Iterator[None]:
     """Configure this process by the example's own settings, and make the tables. Once a process.
 
     Without the whole flow, nobody reacts to an order but the two sales projections (and the
@@ -34,7 +36,7 @@ def set_up(database: Database, *, is_whole_flow: bool) -> Iterator[None]:
     """
     with tempfile.TemporaryDirectory(prefix="whizbang-benchmark-shop-") as folder:
         os.environ.update(_environment(database, folder))
-        os.environ["EXAMPLE_PROCESS"] = "choreography" if is_whole_flow else "none"
+        os.environ["EXAMPLE_PROCESS"] = process if is_whole_flow else "none"
         if not is_whole_flow:
             os.environ["EXAMPLE_OWNS"] = "orders"
         django.setup()

@@ -1,8 +1,8 @@
 """Which database and which servers a test runs on.
 
 A test says what it needs by a marker (`requires_postgres`, `requires_mariadb`, `requires_sqlite`,
-`requires_redis`, `requires_rabbitmq`). Where a
-server is missing its tests are skipped and say so; with CI=true they fail instead.
+`requires_redis`, `requires_rabbitmq`, `requires_browser`). Where a
+server or the browser is missing its tests are skipped and say so; with CI=true they fail instead.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Model
 
+from tests.chromium import ABSENCE as NO_CHROMIUM
+from tests.chromium import find_chromium
 from tests.collected import Collected, collecting
 from tests.elasticsearch_server import elasticsearch_server
 from tests.quick_flush import install_quick_flush
@@ -33,11 +35,11 @@ def demand(service: str) -> None:
     pytest.skip(SERVICES[service].absence)
 
 
-def demand_packages(*modules: str) -> None:
-    """The same for packages that not everybody installs."""
+def demand_packages(*modules: str, file: str = "test.txt") -> None:
+    """The same for packages that not everybody installs; `file` of the requirements brings them."""
     for module in modules:
         if find_spec(module) is None:
-            absence = f"{module} is not installed: pip install -r requirements/test.txt"
+            absence = f"{module} is not installed: pip install -r requirements/{file}"
             pytest.fail(absence, pytrace=False) if must_answer() else pytest.skip(absence)
 
 
@@ -46,6 +48,13 @@ def demand_program(name: str) -> None:
     if which(name) is None:
         absence = f"the program {name} is not installed"
         pytest.fail(absence, pytrace=False) if must_answer() else pytest.skip(absence)
+
+
+def demand_browser() -> None:
+    """The same for a browser, and for what drives it."""
+    demand_packages("playwright", "axe_playwright_python", file="dev.txt")
+    if find_chromium() is None:
+        pytest.fail(NO_CHROMIUM, pytrace=False) if must_answer() else pytest.skip(NO_CHROMIUM)
 
 
 def demand_database() -> None:
@@ -69,6 +78,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for service in ("redis", "rabbitmq"):
         if item.get_closest_marker(f"requires_{service}"):
             demand(service)
+    if item.get_closest_marker("requires_browser"):
+        demand_browser()
 
 
 @pytest.fixture(scope="session")

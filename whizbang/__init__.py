@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from whizbang.messages.envelope import Envelope as Envelope
     from whizbang.messages.envelope import envelope as envelope
     from whizbang.messages.metadata import Metadata as Metadata
+    from whizbang.messages.personal import PERSONAL as PERSONAL
     from whizbang.messaging.batches import BatchReceipt as BatchReceipt
     from whizbang.messaging.receipts import Receipt as Receipt
     from whizbang.projections.cached.projection import CachedProjection as CachedProjection
@@ -93,6 +94,7 @@ _MODULES = {
     "messages.declare": "named owned_by requires upcasts",
     "messages.envelope": "Envelope envelope",
     "messages.metadata": "Metadata",
+    "messages.personal": "PERSONAL",
     "messaging.batches": "BatchReceipt",
     "messaging.receipts": "Receipt",
     "projections.cached.projection": "CachedProjection",

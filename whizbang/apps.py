@@ -17,7 +17,7 @@ class WhizbangConfig(AppConfig):
 
     def ready(self) -> None:
         from whizbang import checks  # noqa: F401
-        from whizbang.operations import in_process
+        from whizbang.operations import audit, in_process  # noqa: F401
         from whizbang.projections import inline  # noqa: F401
         from whizbang.projections.cached import caches
         from whizbang.routing.registry import discover

@@ -21,7 +21,7 @@ from whizbang.drivers.tables import has_columns
 from whizbang.exceptions import WhizbangError
 from whizbang.messages import types
 from whizbang.models import Subscription
-from whizbang.operations.actions import action_names
+from whizbang.operations.actions import approvable_names
 from whizbang.projections import declaration
 from whizbang.projections.external import ExternalProjection
 from whizbang.routing.registry import registry
@@ -54,7 +54,7 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]
 
 
 def _check_four_eyes() -> Iterator[checks.CheckMessage]:
-    names = action_names()
+    names = approvable_names()
     for name in settings.FOUR_EYES:
         if name not in names:
             near = difflib.get_close_matches(str(name), names, n=1)

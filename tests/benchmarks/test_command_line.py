@@ -69,7 +69,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
 
     assert done.returncode == 2
     assert (
-        "no benchmark 'dispach'; choose one of: dispatch, command, append, read, project, modes, relay, saga, cdnow"
+        "no benchmark 'dispach'; choose one of: dispatch, command, append, read, project, modes, relay, saga, cdnow, console"
         in done.stderr
     )
 
@@ -246,3 +246,20 @@ def test_saga_reports_every_way_to_complete_and_what_waiting_costs() -> None:
         ]
     waiting = names_in(report, "timeouts that are due beside open instances")
     assert waiting == ["10 open", "30 open"]
+
+
+@pytest.mark.soak
+def test_console_opens_every_page_alone_and_beside_writers() -> None:
+    report = run_smoke("console")
+
+    assert_has_shape_of_report(report, "console")
+    if report["notes"]:
+        assert not must_answer(), report["notes"]
+        return
+    pages = [f for f in report["figures"] if f["table"].startswith("pages")]
+    assert len(pages) > 20
+    assert all(f["values"]["statements"] > 0 for f in pages)
+    assert names_in(report, "appends of 8 writers at half their rate") == [
+        "nobody looks",
+        "somebody opens the console",
+    ]

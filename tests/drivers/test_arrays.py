@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection
 
-from whizbang.drivers.arrays import BigIntegers, Instants, Integers, SmallIntegers, Texts, marked
+from whizbang.drivers.arrays import (
+    BigIntegers,
+    Instants,
+    Integers,
+    SmallIntegers,
+    Texts,
+    Uuids,
+    marked,
+)
 from whizbang.drivers.execution import executor_of
 
 pytestmark = [pytest.mark.requires_postgres, pytest.mark.django_db]
@@ -30,6 +39,10 @@ ODD = ["", "ä🙂", 'quote" \\ {,}', "NULL", "x" * 70_000]
             ),
             "timestamptz",
         ),
+        (Uuids([UUID(int=0), UUID(int=2**128 - 1), UUID(int=7)]), "uuid"),
+        (Uuids([None, UUID(int=1), None]), "uuid"),
+        (Uuids([None]), "uuid"),
+        (Uuids(), "uuid"),
         (Texts(), "text"),
         (Integers(), "integer"),
         (BigIntegers(), "bigint"),

@@ -20,6 +20,7 @@ import whizbang
 from tests.shop.messages import NOON, NoteOrder, OpenOrder
 from tests.shop.models import Heard
 from whizbang.exceptions import WhizbangError
+from whizbang.management.verbs.acting import command_line_operator
 from whizbang.models import DeadLetter, InboxMessage, OperatorAction
 from whizbang.operations import dead_letters
 from whizbang.operations.cleanup import cleanup
@@ -256,6 +257,28 @@ def test_discard_on_the_command_line_does_what_it_can_and_tells_the_rest() -> No
     with pytest.raises(CommandError, match="no dead letter 999999"):
         call("discard", str(first.pk), "999999", str(second.message_id), "--reason", "a test")
     assert not DeadLetter.objects.exists()
-    assert {a.operator for a in OperatorAction.objects.all()} == {"command line"}
+    assert {a.operator for a in OperatorAction.objects.all()} == {command_line_operator()}
     with pytest.raises(CommandError, match="reason"):
         call("discard", "1", "--reason", " ")
+
+
+def test_discard_of_all_that_match_on_the_command_line() -> None:
+    mine, other = bury(), bury(reason="Rejected")
+    for strange in ((), ("--all", "--cause", "boom")):
+        with pytest.raises(CommandError, match="Say which dead letters"):
+            call("discard", *strange, "--reason", "x")
+    assert "dead letters: 1" in call("discard", "--cause", "boom", "--dry-run")
+    assert "1 dead letters are discarded" in call("discard", "--cause", "boom", "--reason", "x")
+    assert list(DeadLetter.objects.all()) == [other]
+    assert OperatorAction.objects.get().target == f"dead letter {mine.pk}"
+    with pytest.raises(CommandError, match="no such dead letter"):
+        call("discard", "--cause", "boom", "--reason", "x")
+
+
+def test_command_line_asks_for_a_second_person_where_settings_say_so(
+    letter: DeadLetter, settings: Settings
+) -> None:
+    settings.WHIZBANG = {**settings.WHIZBANG, "FOUR_EYES": ["redrive"]}
+    said = call("redrive", str(letter.pk), "--because", "mended")
+    assert "waits until somebody else approves it" in said
+    assert DeadLetter.objects.exists() and not OperatorAction.objects.exists()

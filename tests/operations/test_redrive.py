@@ -17,6 +17,7 @@ from tests.processes import PATIENCE_SECONDS, stop, wait_until
 from tests.scenarios.read_model import at_once, start_worker
 from tests.shop.messages import NoteOrder, OpenOrder
 from whizbang.exceptions import ConcurrencyError, WhizbangError
+from whizbang.management.verbs.acting import command_line_operator
 from whizbang.models import DeadLetter, InboxMessage, OperatorAction, Redrive, StoredEvent
 from whizbang.operations import redriving
 from whizbang.operations.cleanup import cleanup
@@ -394,10 +395,8 @@ def test_redrive_on_the_command_line() -> None:
     assert "is requested: 3 messages; a worker does it." in said
     run = Redrive.objects.get()
     assert (run.rate_per_second, run.is_keeping_going, run.reason) == (5, True, "mended")
-    assert (
-        "requested 0 of 3, 0 handled, 0 failed; type shop.OpenOrder by command line: mended"
-        in call("redrives")
-    )
+    counts = "requested 0 of 3, 0 handled, 0 failed; type shop.OpenOrder"
+    assert f"{counts} by {command_line_operator()}: mended" in call("redrives")
     assert "is cancelled, 0 of 3 done" in call("redrive", "--cancel", str(run.pk))
     [listed] = [json.loads(line) for line in call("redrives", "--json").splitlines()]
     assert (listed["status"], listed["filter"]) == ("cancelled", {"type": "shop.OpenOrder"})

@@ -18,7 +18,7 @@ from tests.shop.aggregates import Order
 from tests.shop.messages import NOON, HappenedElsewhere, OrderGone, OrderNoted, OrderOpened
 from whizbang import Aggregate, applies
 from whizbang.drivers.stores.protection import unprotect_events
-from whizbang.models import EventType, HistoryChange, StoredEvent, Stream
+from whizbang.models import EventEntry, EventType, HistoryChange, StoredEvent, Stream
 from whizbang.operations.history import rewriting
 from whizbang.operations.verify_history import verify_history
 from whizbang.operations.verify_integrity import verify_integrity
@@ -180,6 +180,14 @@ def test_catalogue_that_says_something_else_is_found(three_streams: None) -> Non
         last_recorded_at=NOON,
     )
     assert kinds(verify_integrity()) == {"catalogue": 4}
+
+
+def test_index_of_events_that_says_something_else_is_found(three_streams: None) -> None:
+    entries = EventEntry.objects.order_by("position")
+    first, second = entries[:2]
+    EventEntry.objects.filter(pk=first.pk).delete()
+    EventEntry.objects.filter(pk=second.pk).update(type="shop.Other")
+    assert kinds(verify_integrity()) == {"event index": 2}
 
 
 @pytest.mark.requires_sqlite

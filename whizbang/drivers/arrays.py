@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from struct import Struct
 from typing import Any, ClassVar
+from uuid import UUID
 
 from psycopg.abc import AdaptContext
 from psycopg.adapt import Dumper
@@ -20,6 +21,7 @@ from psycopg.pq import Format
 _HEADER = Struct("!iiIii").pack  # dimensions, has NULLs, element type, length, first index
 _EMPTY_HEADER = Struct("!iiI").pack
 _LENGTH = Struct("!i").pack
+_NULL, _SIXTEEN = _LENGTH(-1), _LENGTH(16)
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -44,6 +46,10 @@ class Instants(list[datetime]):
     """For a timestamptz[]; aware datetimes."""
 
 
+class Uuids(list[UUID | None]):
+    """For a uuid[], also with NULLs in it."""
+
+
 class _ArrayDumper(Dumper):
     format = Format.BINARY
     element_oid: ClassVar[int]
@@ -51,8 +57,11 @@ class _ArrayDumper(Dumper):
     def dump(self, obj: Any) -> bytes:
         if not obj:
             return _EMPTY_HEADER(0, 0, self.element_oid)
-        header = _HEADER(1, 0, self.element_oid, len(obj), 1)
+        header = _HEADER(1, self._has_nulls(obj), self.element_oid, len(obj), 1)
         return header + b"".join(self._elements(obj))
+
+    def _has_nulls(self, values: Any) -> bool:
+        return False
 
     @abstractmethod
     def _elements(self, values: Any) -> Iterable[bytes]:
@@ -107,12 +116,25 @@ class _InstantsDumper(_ArrayDumper):
             yield element
 
 
+class _UuidsDumper(_ArrayDumper):
+    oid, element_oid = 2951, 2950
+
+    def _has_nulls(self, values: Uuids) -> bool:
+        return None in values
+
+    def _elements(self, values: Uuids) -> Iterable[bytes]:
+        return [
+            _NULL if value is None else _SIXTEEN + value.int.to_bytes(16, "big") for value in values
+        ]
+
+
 _DUMPERS: dict[type, type[Dumper]] = {
     Texts: _TextsDumper,
     BigIntegers: _BigIntegersDumper,
     Integers: _IntegersDumper,
     SmallIntegers: _SmallIntegersDumper,
     Instants: _InstantsDumper,
+    Uuids: _UuidsDumper,
 }
 
 
@@ -137,9 +159,12 @@ def marked(element_type: str, values: list[Any]) -> list[Any]:
         return mark(values) if fits else values
     if types == {datetime} and element_type == "timestamp with time zone":
         return Instants(values) if all(value.tzinfo for value in values) else values
+    if element_type == "uuid" and types <= _UUID_TYPES:
+        return Uuids(values)
     return values
 
 
+_UUID_TYPES = frozenset({UUID, type(None)})
 _TEXT_TYPES = frozenset({"text", "varchar"})
 _INTEGER_TYPES: dict[str, tuple[type[list[int]], int]] = {
     "smallint": (SmallIntegers, 15),

@@ -20,7 +20,7 @@ def take_due(*, using: str, limit: int, retries_are_due: bool = False) -> list[I
     claim would walk over all that waits for its time at the higher priorities.
     """
     rows: list[InboxMessage] = []
-    for priority in _waiting_priorities(using):
+    for priority in waiting_priorities(using):
         due = due_of(priority, using=using, retries_are_due=retries_are_due)
         rows.extend(due[: limit - len(rows)])
         if len(rows) >= limit:
@@ -49,7 +49,7 @@ def due_of(priority: int, *, using: str, retries_are_due: bool) -> Any:
     return due.order_by("available_at", "id")
 
 
-def _waiting_priorities(using: str) -> Iterator[int]:
+def waiting_priorities(using: str) -> Iterator[int]:
     """The priorities of unfinished messages, highest first; one look at the index's end for each."""
     found = priorities_of(using).first()
     while found is not None:

@@ -60,7 +60,7 @@ def plan_backfill(
     _check_rate(events_per_second)
     section = _fix(definition, scope)
     events = section.count(store)
-    speed, problem = _speed_of_last(definition), ""
+    speed, problem = speed_of_last(definition), ""
     if speed is None and events and isinstance(_projection(definition), ModelProjection):
         speed, problem = _try_out(definition, section)
     speeds = [known for known in (speed, events_per_second) if known]
@@ -94,11 +94,7 @@ def request_backfill(
     Raises WhizbangError for what cannot be backfilled.
     """
     store = event_store()
-    definition = _find(store, subscription)
-    _check_rate(events_per_second)
-    refusal = _refusal(definition)
-    if refusal and not force:
-        raise WhizbangError(refusal)
+    definition = refuse_backfill(subscription, events_per_second=events_per_second, force=force)
     section = _fix(definition, scope)
     events = section.count(store)
     with transaction.atomic(using=definition.using):
@@ -121,6 +117,25 @@ def request_backfill(
             reason=reason,
         )
         return run, True
+
+
+def refuse_backfill(
+    subscription: str, *, events_per_second: float | None = None, force: bool = False
+) -> SubscriptionDefinition:
+    """Raise WhizbangError for what cannot be backfilled; else what it is that can be."""
+    definition = _find(event_store(), subscription)
+    _check_rate(events_per_second)
+    refusal = _refusal(definition)
+    if refusal and not force:
+        raise WhizbangError(refusal)
+    return definition
+
+
+def open_backfill(subscription: str) -> Backfill | None:
+    """The run of a subscription that is requested or running."""
+    using = find_subscription(event_store(), subscription).using
+    runs = Backfill.objects.using(using)
+    return runs.filter(subscription=subscription, status__in=OPEN).first()
 
 
 def cancel_backfill(subscription: str) -> Backfill:
@@ -211,8 +226,8 @@ def _standing(definition: SubscriptionDefinition) -> int:
         return hold_still(definition)
 
 
-def _speed_of_last(definition: SubscriptionDefinition) -> float | None:
-    """Events a second of the last run that had no limit."""
+def speed_of_last(definition: SubscriptionDefinition) -> float | None:
+    """Events a second of the last run that had no limit; None where there was none."""
     runs = Backfill.objects.using(definition.using).filter(
         subscription=definition.name,
         status=Status.DONE,

@@ -20,7 +20,7 @@ from whizbang.subscriptions.definition import SubscriptionDefinition
 from whizbang.subscriptions.start import ensure_rows
 
 _CHUNK_EVENTS = 1_000
-_MOST_SAMPLES = 20
+MOST_SAMPLES = 100
 _MOST_TEXT = 200  # characters of a value in a sample
 _NO_END = 2**63 - 1
 
@@ -41,11 +41,20 @@ def dry_run(
     A failing event sets its stream aside, as it would live. Raises WhizbangError for a subscription that
     does not exist, or has no code of yours.
     """
-    store = event_store()
-    definition = find_subscription(store, subscription)
+    definition = refuse_dry_run(subscription, allow_outside_effects=allow_outside_effects)
     ensure_rows([definition])
     if isinstance(getattr(definition, "projection", None), ModelProjection):
-        return _ModelRun(definition, scope, min(samples, _MOST_SAMPLES)).run()
+        return _ModelRun(definition, scope, min(samples, MOST_SAMPLES)).run()
+    return rehearse(definition, scope)
+
+
+def refuse_dry_run(
+    subscription: str, *, allow_outside_effects: bool = False
+) -> SubscriptionDefinition:
+    """Raise WhizbangError for what cannot be tried, or not without outside effects; else give it."""
+    definition = find_subscription(event_store(), subscription)
+    if isinstance(getattr(definition, "projection", None), ModelProjection):
+        return definition
     if definition.kind == "catalogue":
         raise WhizbangError(f"{subscription!r} runs no code of yours: there is nothing to try.")
     if definition.kind == "saga":
@@ -58,7 +67,7 @@ def dry_run(
             f"{subscription!r} is called as it is. Its writes to this database are rolled back, but mails, "
             "HTTP calls and other systems are not: allow outside effects if it has none."
         )
-    return rehearse(definition, scope)
+    return definition
 
 
 class _ModelRun:

@@ -71,6 +71,13 @@ def edit_parked(
     return edit
 
 
+def check_edit(subscription: str, *, stream: str, payload: Any) -> None:
+    """Raise WhizbangError for a payload that `edit_parked` would refuse."""
+    store = event_store()
+    definition = _reader_of_payloads(store, subscription)
+    _encode(store, _row_of(store, definition, _parked(definition, stream).first(), stream), payload)
+
+
 def editable_payload(subscription: str, *, stream: str) -> Editable:
     """What the subscription reads now as the event for which a stream is parked.
 

@@ -109,3 +109,12 @@ def _put_back_edited(letter: DeadLetter, store: EventStore) -> Redriven:
     done = receive_again(letter, message, store)
     DeadLetter.objects.using(store.using).filter(pk=letter.pk).delete()
     return done
+
+
+def changed_fields(before: Any, after: Any) -> list[str]:
+    """Names of the fields that an edit changes, adds or leaves out."""
+    if not (isinstance(before, dict) and isinstance(after, dict)):
+        return sorted(after) if isinstance(after, dict) else []
+    missing = object()
+    names = {*before, *after}
+    return sorted(n for n in names if before.get(n, missing) != after.get(n, missing))

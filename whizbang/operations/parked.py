@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import transaction
 
 from whizbang.exceptions import WhizbangError
@@ -17,13 +19,19 @@ def retry_parked(subscription: str, *, stream: str | None = None, key: str | Non
     All of the subscription, or what is parked at an event of a stream, or one key. Raises WhizbangError
     for a subscription that does not exist.
     """
+    rows = parked_rows(subscription, stream=stream, key=key).order_by()
+    return int(rows.update(is_retry_requested=True))
+
+
+def parked_rows(subscription: str, *, stream: str | None = None, key: str | None = None) -> Any:
+    """What of a subscription is set aside: all, at an event of a stream, or one key, by position."""
     using = find_subscription(event_store(), subscription).using
     rows = ParkedStream.objects.using(using).filter(subscription=subscription)
     if stream is not None:
         rows = rows.filter(stream=stream)
     if key is not None:
         rows = rows.filter(unit=ParkedStream.Unit.KEY, key=name_of_key(key))
-    return rows.update(is_retry_requested=True)
+    return rows.order_by("position", "id")
 
 
 def skip_parked(
@@ -53,6 +61,10 @@ def skip_parked(
             raise WhizbangError(
                 f"{'Stream' if key is None else 'Key'} {stream if key is None else key!r} is not parked "
                 f"for {subscription!r}."
+            )
+        if not parked.type:
+            raise WhizbangError(
+                f"{parked} was parked by hand before its next event: there is none to leave out. Retry it."
             )
         skipped, _ = SkippedEvent.objects.using(using).get_or_create(
             subscription=subscription,

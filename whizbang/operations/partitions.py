@@ -35,7 +35,7 @@ def split_partition(name: str, first_slice: int | None = None) -> list[Partition
     Both go on from where it stands; workers share them within seconds. Gives the partitions there are
     then. Raises WhizbangError where there is none such, or nothing to split by.
     """
-    definition = _splittable(name)
+    definition = refuse_unsplittable(name)
     with transaction.atomic(using=definition.using):
         rows = _lock(definition)
         row = _find(rows, first_slice, name)
@@ -62,7 +62,7 @@ def set_partition_count(
     while partitions stand too far apart; what was split until then stays.
     """
     bounds = {slices.first for slices in even_ranges(count)}
-    definition = _splittable(name)
+    definition = refuse_unsplittable(name)
     with transaction.atomic(using=definition.using):
         _split_at(definition, bounds)
     deadline = time.monotonic() + timeout_seconds
@@ -73,7 +73,8 @@ def set_partition_count(
     return list_partitions(name)
 
 
-def _splittable(name: str) -> SubscriptionDefinition:
+def refuse_unsplittable(name: str) -> SubscriptionDefinition:
+    """Raise WhizbangError for what has one partition by its code; else what it is that can have more."""
     definition = find_subscription(event_store(), name)
     if definition.partition_by is None:
         raise WhizbangError(

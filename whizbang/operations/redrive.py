@@ -55,7 +55,8 @@ def request_redrive(
             requested_by=requested_by[:150],
             reason=reason,
         )
-        _record("redrive", run, using, operator=requested_by, reason=reason)
+        result = f"Redrive {run.pk} is requested: {run.total} messages; a worker does it."
+        _record("redrive", run, using, operator=requested_by, reason=reason, result=result)
         nudge_after_commit(using)
     return run
 
@@ -74,7 +75,8 @@ def cancel_redrive(pk: int, *, operator: str = "", reason: str = "") -> Redrive:
         Redrive.objects.using(using).filter(pk=pk).update(
             status=Status.CANCELLED, finished_at=Now()
         )
-        _record("cancel redrive", run, using, operator=operator, reason=reason)
+        result = f"Redrive {run.pk} is cancelled, {run.done} of {run.total} done."
+        _record("cancel redrive", run, using, operator=operator, reason=reason, result=result)
     run.refresh_from_db(using=using)
     return run
 
@@ -84,7 +86,9 @@ def redrives(*, limit: int = 50) -> list[Redrive]:
     return list(Redrive.objects.using(event_store().using).order_by("-pk")[:limit])
 
 
-def _record(action: str, run: Redrive, using: str, *, operator: str, reason: str) -> None:
+def _record(
+    action: str, run: Redrive, using: str, *, operator: str, reason: str, result: str
+) -> None:
     parameters = {
         "filter": run.filter,
         "rate_per_second": run.rate_per_second,
@@ -99,4 +103,5 @@ def _record(action: str, run: Redrive, using: str, *, operator: str, reason: str
         operator=operator,
         reason=reason,
         parameters=parameters,
+        result=result,
     )

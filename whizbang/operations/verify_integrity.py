@@ -15,6 +15,7 @@ from whizbang.models import ParkedStream, Partition, StoredEvent, Stream
 from whizbang.operations.findings import Report
 from whizbang.operations.history import open_changes
 from whizbang.operations.verify_history import Progress
+from whizbang.operations.verify_index import IndexCheck
 from whizbang.store.event_store import EventStore, event_store
 from whizbang.subscriptions.catalogue import CatalogueSubscription
 
@@ -22,18 +23,20 @@ _PAGE_ROWS = 1000
 
 
 def verify_integrity(*, store: str = "default", progress: Progress | None = None) -> Report:
-    """Check every stream, its entry in the catalogue, and what protects the log.
+    """Check every stream, its entry in the catalogue, those of its events in the index, and what protects the log.
 
     Versions count from 1 without holes, positions ascend with them, payloads and metadata are
-    readable, the catalogue agrees with the log as far as it has read it. Writers may go on meanwhile.
+    readable, catalogue and index agree with the log as far as they have read it. Writers may go on meanwhile.
     Writes nothing; memory stays bounded.
     """
     found = event_store(store)
     report = Report()
     catalogue = _Catalogue(found)
-    checker = _Checker(found, report, catalogue)
+    index = IndexCheck(found, report)
+    checker = _Checker(found, report, catalogue, index)
     for page in _pages(found.driver.read_by_stream()):
         catalogue.look_up(page)
+        index.look_up(page)
         for row in page:
             checker.check(row)
         if progress is not None:
@@ -74,8 +77,11 @@ class _Catalogue:
 class _Checker:
     """Takes events stream by stream and remembers the one before."""
 
-    def __init__(self, store: EventStore, report: Report, catalogue: _Catalogue) -> None:
-        self._store, self._report, self._catalogue = store, report, catalogue
+    def __init__(
+        self, store: EventStore, report: Report, catalogue: _Catalogue, index: IndexCheck
+    ) -> None:
+        self._store, self._report = store, report
+        self._catalogue, self._index = catalogue, index
         self._before: StoredRow | None = None
         self._entry: Stream | None = None
         self._due = 0  # version that the catalogue must have reached
@@ -114,9 +120,11 @@ class _Checker:
         except Exception as exc:
             self._report.add("payload", row, exc)
         try:
-            self._store.decode_metadata(row)
+            meta = self._store.decode_metadata(row)
         except Exception as exc:
             self._report.add("metadata", row, exc)
+        else:
+            self._index.check(row, meta)
 
     def _check_entry(self, row: StoredRow, entry: Stream) -> None:
         if (entry.last_position, entry.last_type) != (row.position, row.type):

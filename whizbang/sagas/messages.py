@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from whizbang.messages.base import Event, Value
+from whizbang.messages.personal import PAYLOAD, PERSONAL_VALUES
 
 
 class PlannedCommand(Value):
@@ -14,7 +15,7 @@ class PlannedCommand(Value):
 
     type: str
     schema: int = 1
-    data: dict[str, Any]
+    data: Annotated[dict[str, Any], PAYLOAD]
 
 
 class SentCommand(PlannedCommand):
@@ -35,7 +36,7 @@ class Step(Value):
     """What one message or timeout has made the saga do."""
 
     methods: list[str]  # that were called, in order
-    changes: dict[str, Any]  # fields of the state that are others now
+    changes: Annotated[dict[str, Any], PERSONAL_VALUES]  # fields of the state that are others now
     schema: int = 1  # of the state
     commands: list[SentCommand] = []
     timeouts: list[WaitingTimeout] = []

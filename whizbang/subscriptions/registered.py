@@ -11,16 +11,20 @@ from whizbang.sagas.subscription import SagaSubscription
 from whizbang.store.event_store import EventStore
 from whizbang.subscriptions.catalogue import CatalogueSubscription
 from whizbang.subscriptions.definition import SubscriptionDefinition
+from whizbang.subscriptions.event_index import EventIndexSubscription
 from whizbang.subscriptions.publishing import topics
 from whizbang.subscriptions.subscriber import SubscriberSubscription
 
 
 def all_definitions(store: EventStore) -> list[SubscriptionDefinition]:
-    """Catalogue, projections, subscribers, sagas and published topics of one store, inline projections included.
+    """Catalogue and index of events, projections, subscribers, sagas and published topics of one store, inline projections included.
 
     Cached projections have no checkpoint: each process that reads them follows the log by itself.
     """
-    found: list[SubscriptionDefinition] = [CatalogueSubscription(store)]
+    found: list[SubscriptionDefinition] = [
+        CatalogueSubscription(store),
+        EventIndexSubscription(store),
+    ]
     found.extend(
         subscription_of(store, p)
         for p in declaration.instances()

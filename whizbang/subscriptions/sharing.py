@@ -40,6 +40,9 @@ class Shares:
         of_subscription, of_all = mine[0] - theirs[0], mine[1] - theirs[1]
         return of_subscription >= 2 or (of_subscription == 1 and of_all >= 2)
 
+    def of_subscription(self, owner: str, slot: Slot) -> int:
+        return self._of[owner, slot.subscription]
+
     def add(self, owner: str, slot: Slot, by: int = 1) -> None:
         self._of[owner, slot.subscription] += by
         self._all[owner] += by
@@ -55,9 +58,9 @@ def to_give_back(
     shares = Shares(crew, slots, owners)
     _takers(shares, slots, owners)  # what is free now counts as theirs already
     given = []
-    for slot in slots:
-        if owners.get(slot.lease) != me:
-            continue
+    mine = [slot for slot in slots if owners.get(slot.lease) == me]
+    # Those of which it has several first: moving them makes the shares of all more alike too.
+    for slot in sorted(mine, key=lambda slot: -shares.of_subscription(me, slot)):
         other = shares.next_for(slot)
         if other != me and shares.gives_way(me, slot, other):
             shares.add(me, slot, -1)

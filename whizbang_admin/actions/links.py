@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import Resolver404, resolve, reverse
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
 from whizbang.operations.actions import Action, action_class
+from whizbang_admin.frame.pages import list_url
 
 BACK = "back"  # the parameter of an address that says where somebody came from
 
@@ -50,6 +52,20 @@ def _url(site: str | None, name: str, parameters: Mapping[str, Any], back: str) 
     url = reverse("admin:whizbang_operatoraction_do", args=[name], current_app=site or "admin")
     whole: dict[str, Any] = {**parameters, **({BACK: back} if back else {})}
     return f"{url}?{urlencode(whole, doseq=True)}" if whole else url
+
+
+def list_instead(url: str) -> str:
+    """The address itself, but that of the list where it is the page of a row that is removed by what was done to it.
+
+    Whether it is there still is not asked: a worker may remove it a moment later.
+    """
+    try:
+        found = resolve(urlsplit(url).path)
+    except Resolver404:
+        return url
+    model_admin = getattr(found.func, "model_admin", None)
+    goes = getattr(model_admin, "goes_when_mended", False) and "object_id" in found.kwargs
+    return list_url(model_admin) if goes and model_admin is not None else url
 
 
 def back_from(request: HttpRequest, *, otherwise: str) -> str:

@@ -13,6 +13,8 @@ from uuid import UUID, uuid4
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -30,8 +32,10 @@ from whizbang.operations.actions import (
     read_action,
 )
 from whizbang.operations.actions.perform import needs_approval
+from whizbang.store.event_store import event_store
 from whizbang_admin.actions.forms import options_form
-from whizbang_admin.actions.links import BACK, back_from
+from whizbang_admin.actions.links import BACK, back_from, list_instead
+from whizbang_admin.frame.exports import plain_columns
 from whizbang_admin.frame.pages import ReasonForm, list_url, render_page
 
 _CONFLICT, _REFUSED = 409, 400
@@ -41,7 +45,13 @@ class DecisionForm(ReasonForm):
     """The reason, which form it is, and what was seen when it was made."""
 
     token = forms.UUIDField(widget=forms.HiddenInput)
-    seen = forms.JSONField(widget=forms.HiddenInput)
+    seen = forms.JSONField(
+        widget=forms.HiddenInput, required=False
+    )  # {} where nothing is to be seen
+
+    def __init__(self, *args: Any, needs_reason: bool = True, **known: Any) -> None:
+        super().__init__(*args, **known)
+        self.fields["reason"].required = needs_reason
 
     def clean_seen(self) -> dict[str, str]:
         seen = self.cleaned_data["seen"]
@@ -99,7 +109,9 @@ def _show(
     status: int = 200,
 ) -> HttpResponseBase:
     if form is None:
-        form = DecisionForm(initial={"token": uuid4(), "seen": action.state()})
+        form = DecisionForm(
+            initial={"token": uuid4(), "seen": action.state()}, needs_reason=action.needs_reason
+        )
     action.check()
     return _render(
         model_admin,
@@ -137,7 +149,7 @@ def _render(
 def _do(
     model_admin: Any, request: HttpRequest, action: Action, options: forms.Form | None
 ) -> HttpResponseBase:
-    form = DecisionForm(request.POST)
+    form = DecisionForm(request.POST, needs_reason=action.needs_reason)
     if not form.is_valid():
         return _show(model_admin, request, action, options, form=form)
     by = By(request.user.get_username(), form.cleaned_data["reason"])
@@ -146,7 +158,8 @@ def _do(
         performed = perform(action, by, token=token, seen=form.cleaned_data["seen"])
     except ChangedMeanwhile as exc:
         fresh = DecisionForm(
-            initial={"token": uuid4(), "seen": action.state(), "reason": by.reason}
+            initial={"token": uuid4(), "seen": action.state(), "reason": by.reason},
+            needs_reason=action.needs_reason,
         )
         return _show(
             model_admin, request, action, options, form=fresh, problem=str(exc), status=_CONFLICT
@@ -155,7 +168,8 @@ def _do(
         note_in_admin(model_admin, request, action, by, performed)
     tell = messages.success if performed.is_done else messages.info
     tell(request, performed.text)
-    return HttpResponseRedirect(back_from(request, otherwise=list_url(model_admin)))
+    back = back_from(request, otherwise=list_url(model_admin))
+    return HttpResponseRedirect(list_instead(back))
 
 
 def note_in_admin(
@@ -164,9 +178,20 @@ def note_in_admin(
     """In the log of Django's admin: on the row that it is about, else on what was recorded or requested."""
     about = action.about()
     row: Any = performed.record or performed.request
-    if about is not None:
-        model, key = about
-        row = model(pk=key)
-    if row is not None:
-        said = {"action": action.name, "target": action.target(), "reason": by.reason}
-        model_admin.log_change(request, row, json.dumps(said | {"result": performed.text}))
+    said = {"action": action.name, "target": action.target(), "reason": by.reason}
+    text = json.dumps(said | {"result": performed.text})
+    if about is None:
+        if row is not None:
+            model_admin.log_change(request, row, text)
+        return
+    model, key = about
+    rows = model._base_manager.using(event_store().using).only(*plain_columns(model, ()))
+    found = rows.filter(pk=key).first()  # it may be gone
+    LogEntry.objects.create(
+        user_id=request.user.pk,  # type: ignore[misc]
+        content_type=ContentType.objects.get_for_model(model, for_concrete_model=False),
+        object_id=str(key),
+        object_repr=(action.target() if found is None else str(found))[:200],
+        action_flag=CHANGE,
+        change_message=text,
+    )

@@ -5,19 +5,50 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from whizbang.models import OperatorAction
-from whizbang.store.codec import JSON
+from whizbang.operations.actions import action_class, action_names
 from whizbang_admin.actions.page import action_page
-from whizbang_admin.frame.documents import MOST_CHARACTERS, show_document, show_text
+from whizbang_admin.audit.objects import object_url
+from whizbang_admin.audit.trail import actions_on
 from whizbang_admin.frame.read_only import ReadOnlyAdmin
 from whizbang_admin.frame.searching import rows_of_message
+from whizbang_admin.messages.options import MomentField
+from whizbang_admin.messages.things import Box, Line, document_box, show_thing
+
+# Of records that no action of that name writes.
+_OTHER_NAMES = ("approve request", "refuse request", "withdraw request")
+
+
+class WhoAndWhen(forms.Form):
+    """What the list is narrowed to; the names are those of Django's own filters."""
+
+    operator__exact = forms.CharField(label=_("Who"), required=False, max_length=150)
+    target__exact = forms.CharField(label=_("On what"), required=False, max_length=200)
+    at__gte = MomentField(label=_("From"), required=False)
+    at__lt = MomentField(label=_("Until"), required=False)
+
+
+class ActionFilter(admin.SimpleListFilter):
+    """By the names that there are: reading which ones are stored would read all rows."""
+
+    title = _("action")
+    parameter_name = "action"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        names = {action_class(name).recorded_as or name for name in action_names()}
+        return [(name, name) for name in sorted({*names, *_OTHER_NAMES})]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(action=self.value()) if self.value() else queryset
 
 
 @admin.register(OperatorAction)
@@ -25,8 +56,7 @@ class OperatorActionAdmin(ReadOnlyAdmin):
     """Who did what, when and why; and the page that does an action (whizbang_admin/actions)."""
 
     list_display = ("at", "operator", "action", "target", "reason")
-    fields = (*list_display, "message_id", "facts", "result", "before")
-    readonly_fields = ("facts", "before")
+    list_filter = (ActionFilter,)
     deferred = ("original", "parameters")
     ordering = ("-id",)
     search_fields = ("=message_id", "=target")
@@ -45,6 +75,21 @@ class OperatorActionAdmin(ReadOnlyAdmin):
         """Each action has a permission of its own."""
         return action_page(self, request, name)
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        given = request.GET.copy()
+        asked = WhoAndWhen(given or None)
+        read = asked.cleaned_data if asked.is_valid() else {}
+        for name in asked.fields:
+            given.pop(name, None)
+            if read.get(name):
+                given[name] = str(read[name])
+        request.GET = given  # type: ignore[assignment]
+        kept = [(name, value) for name, value in given.items() if name not in asked.fields]
+        context = {"asked": asked, "kept": [item for item in kept if item[0] in ("q", "action")]}
+        return super().changelist_view(request, context | (extra_context or {}))
+
     def get_search_results(
         self, request: HttpRequest, queryset: Any, search_term: str
     ) -> tuple[Any, bool]:
@@ -53,20 +98,41 @@ class OperatorActionAdmin(ReadOnlyAdmin):
             return queryset, False
         return rows_of_message(queryset, term) | queryset.filter(target=term), False
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """The payload that an edit replaced is for those who may see dead letters."""
-        may_see = request.user.has_perm("whizbang.view_deadletter")
-        return [name for name in self.fields if may_see or name != "before"]
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> Any:
+        """A page of our own, with a way to what it was done to."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        request.current_app = self.admin_site.name
+        row = self.get_object(request, object_id)
+        if row is None:
+            raise Http404
+        return show_thing(
+            self,
+            request,
+            title=f"{row.action} {row.target}",
+            lines=_lines(request, row),
+            boxes=_boxes(request, row),
+            offers=[],
+            trail=actions_on(request, row.target),
+        )
 
-    @admin.display(description=_("parameters"))
-    def facts(self, row: OperatorAction) -> str:
-        text = json.dumps(row.parameters, indent=2, ensure_ascii=False)
-        return show_text(text, label=translate("parameters"))
 
-    @admin.display(description=_("payload before the edit"))
-    def before(self, row: OperatorAction) -> str:
-        if row.original is None:
-            return "–"
-        shown = show_document(JSON, bytes(row.original), most=MOST_CHARACTERS)
-        more = translate("\n… there is more.") if shown.is_cut else ""
-        return show_text(shown.text + more, label=translate("payload before the edit"))
+def _lines(request: HttpRequest, row: OperatorAction) -> list[Line]:
+    return [
+        Line(translate("When"), row.at),
+        Line(translate("Who"), row.operator),
+        Line(translate("What"), row.action),
+        Line(translate("On"), row.target, object_url(request, row.target)),
+        Line(translate("Why"), row.reason),
+        Line(translate("Message id"), row.message_id),
+        Line(translate("Result"), row.result),
+    ]
+
+
+def _boxes(request: HttpRequest, row: OperatorAction) -> list[Box]:
+    """The payload that was edited or discarded is for those who may see dead letters."""
+    text = json.dumps(row.parameters, indent=2, ensure_ascii=False, default=str)
+    boxes = [Box(translate("Parameters"), text)]
+    if request.user.has_perm("whizbang.view_deadletter"):
+        boxes.append(document_box(translate("Payload before it"), row.original))
+    return boxes

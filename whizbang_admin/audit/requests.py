@@ -83,7 +83,8 @@ class ActionRequestAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("parameters"))
     def facts(self, row: ActionRequest) -> str:
-        return show_text(_as_text(row.parameters), label=translate("parameters"))
+        """Without payloads: the page that decides shows them to those who may see them."""
+        return show_text(_as_text(_without_payloads(row)), label=translate("parameters"))
 
     @admin.display(description=_("found"))
     def found(self, row: ActionRequest) -> str:
@@ -134,7 +135,7 @@ class ActionRequestAdmin(ReadOnlyAdmin):
             asked=found,
             facts=facts,
             problem=problem,
-            parameters=_as_text(found.parameters),
+            parameters=_as_text(_shown_parameters(request, found)),
             form=form,
             decisions=[(name, decision.label()) for name, decision in allowed.items()],
         )
@@ -177,6 +178,19 @@ def _facts_of(found: ActionRequest) -> tuple[list[Fact], str]:
         return list(action.facts()), ""
     except WhizbangError as exc:
         return [], str(exc)
+
+
+def _shown_parameters(request: HttpRequest, found: ActionRequest) -> dict[str, Any]:
+    may_see = request.user.has_perm("whizbang.view_deadletter")
+    return found.parameters if may_see else _without_payloads(found)
+
+
+def _without_payloads(found: ActionRequest) -> dict[str, Any]:
+    try:
+        payloads = action_class(found.action).payloads
+    except WhizbangError:  # an action of another version of the code: perhaps all of it is one
+        return {}
+    return {name: value for name, value in found.parameters.items() if name not in payloads}
 
 
 def _as_text(value: Any) -> str:

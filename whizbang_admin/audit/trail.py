@@ -72,5 +72,6 @@ def _open_requests(request: HttpRequest, names: list[str]) -> list[ActionRequest
 
 
 def _url_of(request: HttpRequest, term: str) -> str:
-    url = reverse("admin:whizbang_operatoraction_changelist", current_app=request.current_app)
+    site = getattr(request, "current_app", None) or "admin"
+    url = reverse("admin:whizbang_operatoraction_changelist", current_app=site)
     return f"{url}?{urlencode({'q': term})}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db.models import BinaryField, Field
@@ -22,6 +22,13 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run what begi
 def export(rows: Any, format: str, *, names: Sequence[str], file_name: str) -> HttpResponseBase:
     """Columns of a queryset as a file to save. JSON is one object a line, so that it can be read in pieces."""
     values = rows.values_list(*names)[:MOST_ROWS].iterator(chunk_size=_CHUNK)
+    return download(values, format, names=names, file_name=file_name)
+
+
+def download(
+    values: Iterable[Sequence[Any]], format: str, *, names: Sequence[str], file_name: str
+) -> HttpResponseBase:
+    """Lines as a file to save; see export()."""
     lines = _csv(values, names) if format == "csv" else _json(values, names)
     kind = "text/csv; charset=utf-8" if format == "csv" else "application/x-ndjson"
     response = StreamingHttpResponse(lines, content_type=kind)

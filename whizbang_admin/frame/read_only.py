@@ -32,6 +32,7 @@ class ReadOnlyAdmin(_ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     list_max_show_all = 0
     sortable_by: ClassVar[tuple[str, ...]] = ()
+    goes_when_mended: ClassVar[bool] = False  # the row is removed by what operators do about it
     deferred: ClassVar[tuple[str, ...]] = ()  # columns that are big, and in no list and no export
 
     class Media:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from typing import Any
+from uuid import uuid4
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as translate
@@ -17,11 +16,17 @@ from django.utils.translation import gettext_lazy as _
 
 from whizbang.exceptions import WhizbangError
 from whizbang.models import DeadLetter
-from whizbang.operations.letter_edits import edit_dead_letter, editable_letter, encode_edited
-from whizbang.store.event_store import event_store
-from whizbang_admin.frame.pages import ReasonForm, back_to_list, list_url, render_page
+from whizbang.operations.actions import By, ChangedMeanwhile, perform
+from whizbang.operations.actions.dead_letters import EditLetter
+from whizbang.operations.actions.perform import needs_approval
+from whizbang.operations.letter_edits import editable_letter, encode_edited
+from whizbang_admin.actions.page import DecisionForm, note_in_admin
+from whizbang_admin.frame.pages import Crumb, ReasonForm, back_to_list, list_url, render_page
+from whizbang_admin.messages.difference import difference
+from whizbang_admin.messages.letter import find_letter
+from whizbang_admin.messages.things import page_url
 
-EDIT_PERMISSION = "whizbang.edit_deadletter"
+_CONFLICT = 409
 
 
 class EditForm(ReasonForm):
@@ -51,12 +56,12 @@ class EditForm(ReasonForm):
 
 def edit_page(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponseBase:
     """Shows the form, for a valid one the difference, and edits on a POST that confirms it."""
-    may_edit = request.user.has_perm(EDIT_PERMISSION)
+    may_edit = request.user.has_perm(EditLetter.permission)
     if not (may_edit and model_admin.has_view_permission(request)):
         raise PermissionDenied
-    letter = model_admin.get_queryset(request).defer(None).filter(pk=pk).first()
+    letter = find_letter(model_admin, request, str(pk))
     if letter is None:
-        messages.warning(request, translate("These dead letters are gone."))
+        messages.warning(request, translate("This dead letter is gone: somebody decided about it."))
         return back_to_list(model_admin)
     try:
         payload, problem = editable_letter(letter)
@@ -67,40 +72,71 @@ def edit_page(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponseBa
     form = EditForm(data, letter=letter, initial={"payload": before})
     if not form.is_valid() or "again" in request.POST:
         return _render(model_admin, request, letter, form=form, problem=problem)
-    after = form.cleaned_data["payload"]
-    if "confirmed" not in request.POST:
-        difference = _difference(before, _pretty(after))
-        return _render(model_admin, request, letter, form=form, difference=difference)
-    _edit(model_admin, request, letter, after, form.cleaned_data["reason"])
-    return back_to_list(model_admin)
+    action = EditLetter(letter=letter.pk, payload=form.cleaned_data["payload"])
+    decision = DecisionForm(request.POST)
+    if "confirmed" not in request.POST or not decision.is_valid():
+        return _ask(model_admin, request, letter, form, action, before)
+    try:
+        return _edit(model_admin, request, action, decision)
+    except ChangedMeanwhile as exc:
+        response = _ask(model_admin, request, letter, form, action, before, refused=str(exc))
+        response.status_code = _CONFLICT
+        return response
 
 
 def _edit(
-    model_admin: Any, request: HttpRequest, letter: DeadLetter, payload: Any, reason: str
-) -> None:
-    operator = request.user.get_username()
+    model_admin: Any, request: HttpRequest, action: EditLetter, decision: forms.Form
+) -> HttpResponseBase:
+    given = decision.cleaned_data
+    by = By(request.user.get_username(), given["reason"])
     try:
-        with transaction.atomic(using=event_store().using):
-            done = edit_dead_letter(letter.pk, payload, reason=reason, operator=operator)
-            model_admin.log_change(request, letter, f"Edited and redriven: {reason}")
-            if done.row is not None:
-                story = f"Edited copy of dead letter {letter.pk}: {reason}"
-                model_admin.log_change(request, done.row, story)
+        performed = perform(action, by, token=given["token"], seen=given["seen"])
+    except ChangedMeanwhile:
+        raise
     except WhizbangError as exc:
         messages.error(request, str(exc))
-    else:
+        return back_to_list(model_admin)
+    if performed.is_new:
+        note_in_admin(model_admin, request, action, by, performed)
+    if performed.is_done:
         messages.success(request, translate("The edited message goes on again."))
+    else:
+        messages.info(request, performed.text)
+    return back_to_list(model_admin)
+
+
+def _ask(
+    model_admin: Any,
+    request: HttpRequest,
+    letter: DeadLetter,
+    form: EditForm,
+    action: EditLetter,
+    before: str,
+    refused: str = "",
+) -> HttpResponseBase:
+    return _render(
+        model_admin,
+        request,
+        letter,
+        form=form,
+        decision=DecisionForm(initial={"token": uuid4(), "seen": action.state()}),
+        difference=difference(before, _pretty(action.payload)),
+        needs_approval=needs_approval(action),
+        refused=refused,
+    )
 
 
 def _render(
     model_admin: Any, request: HttpRequest, letter: DeadLetter, **context: Any
 ) -> HttpResponseBase:
     is_asking = "difference" in context
+    letter_url = page_url(model_admin, "deadletter", "change", letter.pk)
     return render_page(
         model_admin,
         request,
-        "whizbang_admin/edit_letter.html",
+        "whizbang_admin/messages/edit_letter.html",
         title=translate("Redrive an edited copy of dead letter %s") % letter.pk,
+        crumbs=(Crumb(translate("Dead letter %s") % letter.pk, letter_url),),
         letter=letter,
         is_asking=is_asking,
         verb=translate("Redrive the edited copy") if is_asking else translate("Show the changes"),
@@ -111,9 +147,3 @@ def _render(
 
 def _pretty(payload: Any) -> str:
     return json.dumps(payload, indent=2, ensure_ascii=False)
-
-
-def _difference(before: str, after: str) -> list[tuple[str, str]]:
-    """The lines with what they are: "+", "-" or " "."""
-    lines = difflib.ndiff(before.splitlines(), after.splitlines())
-    return [(line[0], line[2:]) for line in lines if line[0] != "?"]

@@ -1,31 +1,30 @@
-"""Streams: the catalogue, one stream as a timeline, and one event."""
+"""Streams: the catalogue, and the pages about what happened."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
-from django.contrib.admin.utils import quote, unquote
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.html import format_html
-from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from whizbang.domain import aggregate
 from whizbang.models import Stream
-from whizbang.store.event_store import EventStore, event_store
-from whizbang_admin.frame.documents import MOST_CHARACTERS, ShownEvent, show_event
-from whizbang_admin.frame.pages import Crumb, render_page
 from whizbang_admin.frame.read_only import ReadOnlyAdmin
 from whizbang_admin.frame.searching import streams_of_category, streams_starting_with
-
-_PAGE_EVENTS = 50
-_PAGE_BYTES = 4 * 1024 * 1024  # of payloads: what follows goes to the next page
-_LAST_VERSION = 2**31 - 1  # versions are 32-bit integers
+from whizbang_admin.streams.addresses import name_in, stream_url
+from whizbang_admin.streams.event import event_download, event_page
+from whizbang_admin.streams.search import search_page
+from whizbang_admin.streams.state import state_page, travel
+from whizbang_admin.streams.timeline import timeline_page
+from whizbang_admin.streams.trace import trace_page
 
 
 class CategoryFilter(admin.SimpleListFilter):
@@ -65,98 +64,63 @@ class StreamAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("stream"))
     def timeline(self, stream: Stream) -> str:
-        return format_html('<a href="{}">{}</a>', self._timeline_url(stream.name), stream.name)
+        return format_html(
+            '<a href="{}">{}</a>',
+            stream_url("timeline", stream=stream.name, site=self.admin_site.name),
+            stream.name,
+        )
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        context = {"find_url": stream_url("search", site=self.admin_site.name)}
+        return super().changelist_view(request, context | (extra_context or {}))
 
     def get_urls(self) -> list[URLPattern]:
-        timeline = self.admin_site.admin_view(self.timeline_view)
-        event = self.admin_site.admin_view(self.event_view)
+        wrap = self.admin_site.admin_view
+        pages: dict[str, tuple[Callable[..., HttpResponseBase], str]] = {
+            "search/": (self.search_view, "search"),
+            "timeline/<path:name>/": (self.timeline_view, "timeline"),
+            "event/<int:version>/<path:name>/": (self.event_view, "event"),
+            "download/<int:version>/<path:name>/": (self.download_view, "download"),
+            "state/<int:version>/<path:name>/": (self.state_view, "state"),
+            "travel/<path:name>/": (self.travel_view, "travel"),
+            "trace/<uuid:correlation_id>/": (self.trace_view, "trace"),
+        }
         own = [
-            path("timeline/<path:name>/", timeline, name="whizbang_stream_timeline"),
-            path("event/<int:version>/<path:name>/", event, name="whizbang_stream_event"),
+            path(route, wrap(view), name=f"whizbang_stream_{name}")
+            for route, (view, name) in pages.items()
         ]
         return [*own, *super().get_urls()]
 
-    def timeline_view(self, request: HttpRequest, name: str) -> HttpResponseBase:
-        """One stream from its first event on, a page at a time; reads the log itself."""
+    def search_view(self, request: HttpRequest) -> HttpResponseBase:
         self._demand_view_permission(request)
-        name = _name(name)
-        after = _version_from(request.GET.get("after", "0"))
-        store = event_store()
-        last = store.driver.stream_version(name)
-        if not last:
-            raise Http404(f"Stream {name} has no events.")
-        events = _read_page(store, name, after)
-        until = events[-1].row.version if events else last
-        return render_page(
-            self,
-            request,
-            "whizbang_admin/timeline.html",
-            title=name,
-            key=quote(name),
-            events=events,
-            first_version=after + 1,
-            until_version=until,
-            last_version=last,
-            earlier_after=max(0, min(after, last) - _PAGE_EVENTS) if after else None,
-            later_after=until if until < last else None,
-            latest_after=max(0, last - _PAGE_EVENTS),
-        )
+        return search_page(self, request)
+
+    def timeline_view(self, request: HttpRequest, name: str) -> HttpResponseBase:
+        self._demand_view_permission(request)
+        return timeline_page(self, request, name_in(name))
 
     def event_view(self, request: HttpRequest, version: int, name: str) -> HttpResponseBase:
-        """One event with all of its data, however long."""
         self._demand_view_permission(request)
-        name = _name(name)
-        if not 0 < version <= _LAST_VERSION:
-            raise Http404
-        store = event_store()
-        row = next(store.driver.read_stream(name, after=version - 1, until=version, limit=1), None)
-        if row is None:
-            raise Http404(f"Stream {name} has no version {version}.")
-        return render_page(
-            self,
-            request,
-            "whizbang_admin/event.html",
-            title=translate("Event %(version)s") % {"version": version},
-            crumbs=(Crumb(name, self._timeline_url(name)),),
-            stream=name,
-            key=quote(name),
-            event=show_event(store, row),
-        )
+        return event_page(self, request, name_in(name), version)
 
-    def _timeline_url(self, name: str) -> str:
-        # Quoted as Django's admin does with keys: a line break or a "../" in a name breaks addresses.
-        return reverse(
-            "admin:whizbang_stream_timeline",
-            args=[quote(name)],
-            current_app=self.admin_site.name,
-        )
+    def download_view(self, request: HttpRequest, version: int, name: str) -> HttpResponseBase:
+        self._demand_view_permission(request)
+        return event_download(request, name_in(name), version)
+
+    def state_view(self, request: HttpRequest, version: int, name: str) -> HttpResponseBase:
+        self._demand_view_permission(request)
+        return state_page(self, request, name_in(name), version)
+
+    def travel_view(self, request: HttpRequest, name: str) -> HttpResponseBase:
+        self._demand_view_permission(request)
+        return travel(self, request, name_in(name))
+
+    def trace_view(self, request: HttpRequest, correlation_id: UUID) -> HttpResponseBase:
+        self._demand_view_permission(request)
+        return trace_page(self, request, correlation_id)
 
     def _demand_view_permission(self, request: HttpRequest) -> None:
         if not self.has_view_permission(request):
             raise PermissionDenied
-
-
-def _read_page(store: EventStore, name: str, after: int) -> list[ShownEvent]:
-    """The events after a version, until the page is full; a payload may be big, but not all of them."""
-    events: list[ShownEvent] = []
-    size = 0
-    for row in store.driver.read_stream(name, after=after, limit=_PAGE_EVENTS):
-        size += len(row.payload)
-        if events and size > _PAGE_BYTES:
-            break
-        events.append(show_event(store, row, most=MOST_CHARACTERS))
-    return events
-
-
-def _name(text: str) -> str:
-    """The name of a stream in an address. PostgreSQL refuses a question with a NUL in it."""
-    name = unquote(text)
-    if "\0" in name:
-        raise Http404
-    return name
-
-
-def _version_from(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= _LAST_VERSION):
-        raise Http404
-    return int(text)

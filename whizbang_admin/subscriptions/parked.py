@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin, messages
-from django.contrib.admin.utils import quote
-from django.db import transaction
-from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
-from whizbang.exceptions import WhizbangError
 from whizbang.models import ParkedStream, SkippedEvent
-from whizbang.operations.parked import retry_parked
+from whizbang.operations.actions.parked import RetrySelected
 from whizbang.operations.rebuild.twin import KEPT, NEW
 from whizbang.store.event_store import event_store
 from whizbang.subscriptions.registered import all_definitions
+from whizbang_admin.actions.links import action_url
 from whizbang_admin.frame.documents import show_text
+from whizbang_admin.frame.object_page import ObjectPageAdmin
 from whizbang_admin.frame.read_only import ReadOnlyAdmin
+from whizbang_admin.subscriptions.parked_edit import edit_page
+from whizbang_admin.subscriptions.parked_page import parked_page
 
-_MOST_AT_ONCE = 1_000
+_MOST_AT_ONCE = 200  # their numbers stand in an address
 
 
 class SubscriptionFilter(admin.SimpleListFilter):
@@ -41,9 +41,10 @@ class SubscriptionFilter(admin.SimpleListFilter):
 
 
 @admin.register(ParkedStream)
-class ParkedStreamAdmin(ReadOnlyAdmin):
-    """Streams with the event that failed, its error, and an action that asks for a retry."""
+class ParkedStreamAdmin(ObjectPageAdmin):
+    """Streams with the event that failed, and what can be done about it."""
 
+    goes_when_mended = True
     list_display = (
         "stream",
         "key",
@@ -55,19 +56,6 @@ class ParkedStreamAdmin(ReadOnlyAdmin):
         "is_retry_requested",
     )
     list_filter = (SubscriptionFilter,)
-    fields = (
-        "stream",
-        "key",
-        "subscription",
-        "event",
-        "type",
-        "attempts",
-        "parked_at",
-        "is_retry_requested",
-        "problem",
-        "trace",
-    )
-    readonly_fields = ("event", "problem", "trace")
     deferred = ("error", "traceback")
     ordering = ("-id",)
     actions = ("retry",)
@@ -77,51 +65,28 @@ class ParkedStreamAdmin(ReadOnlyAdmin):
         rows = super().get_queryset(request)
         return rows.exclude(subscription__endswith=NEW).exclude(subscription__endswith=KEPT)
 
-    @admin.display(description=_("event that failed"))
-    def event(self, row: ParkedStream) -> str:
-        url = reverse(
-            "admin:whizbang_stream_event",
-            args=[row.version, quote(row.stream)],
-            current_app=self.admin_site.name,
-        )
-        text = translate("version %(version)s at position %(position)s")
-        place = text % {"version": row.version, "position": row.position}
-        return format_html('<a href="{}">{}</a>', url, place)
+    def get_urls(self) -> list[URLPattern]:
+        edit = self.admin_site.admin_view(self.edit_view)
+        own = [path("<int:pk>/edit/", edit, name="whizbang_parkedstream_edit")]
+        return [*own, *super().get_urls()]
 
-    @admin.display(description=_("error"))
-    def problem(self, row: ParkedStream) -> str:
-        return show_text(row.error, label=translate("error"))
+    def object_page(self, request: HttpRequest, row: Any) -> HttpResponseBase:
+        return parked_page(self, request, row)
 
-    @admin.display(description=_("traceback"))
-    def trace(self, row: ParkedStream) -> str:
-        return show_text(row.traceback, label=translate("traceback"))
+    def edit_view(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        """A form with the payload, then the difference and a question."""
+        return edit_page(self, request, pk)
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("whizbang.retry_parkedstream")
 
-    @admin.action(description=_("Retry selected parked streams"), permissions=["retry"])
-    def retry(self, request: HttpRequest, queryset: Any) -> None:
-        asked = 0
-        for row in queryset[:_MOST_AT_ONCE]:
-            try:
-                self._retry(request, row)
-            except WhizbangError as exc:  # its subscription is gone from the code
-                text = translate("Stream %(stream)s is not retried: %(error)s")
-                values = {"stream": row.stream, "error": exc}
-                self.message_user(request, text % values, messages.ERROR)
-            else:
-                asked += 1
-        text = ngettext("%d stream will be tried again.", "%d streams will be tried again.", asked)
-        if asked:
-            self.message_user(request, text % asked, messages.SUCCESS)
-
-    def _retry(self, request: HttpRequest, row: ParkedStream) -> None:
-        with transaction.atomic(using=row._state.db):
-            if row.unit == ParkedStream.Unit.KEY:
-                retry_parked(row.subscription, key=row.key)
-            else:
-                retry_parked(row.subscription, stream=row.stream)
-            self.log_change(request, row, "Retry requested")
+    @admin.action(description=_("Retry selected parked streams…"), permissions=["retry"])
+    def retry(self, request: HttpRequest, queryset: Any) -> HttpResponseBase:
+        """Leads to the page that asks why."""
+        pks = queryset.order_by("id").values_list("pk", flat=True)[:_MOST_AT_ONCE]
+        action = RetrySelected(ids=",".join(str(pk) for pk in pks))
+        site = self.admin_site.name
+        return HttpResponseRedirect(action_url(action, back=request.get_full_path(), site=site))
 
 
 @admin.register(SkippedEvent)

@@ -19,15 +19,15 @@ class Output(Protocol):
 
 
 class Progress:
-    """Counts orders out of a known total; use it as a context manager."""
+    """Counts out of a known total; use it as a context manager."""
 
-    def __init__(self, out: Output, *, total: int) -> None:
-        self._out = out
+    def __init__(self, out: Output, *, total: int, unit: str = "orders") -> None:
+        self._out, self._unit = out, unit
         self._total = total
         self._done = 0
         self._told_at = time.monotonic()
         self._has_bar = sys.stderr.isatty()
-        self._bar = tqdm(total=total, unit=" orders", file=sys.stderr, disable=not self._has_bar)
+        self._bar = tqdm(total=total, unit=f" {unit}", file=sys.stderr, disable=not self._has_bar)
 
     def __enter__(self) -> Self:
         return self
@@ -46,7 +46,7 @@ class Progress:
         now = time.monotonic()
         if not self._has_bar and now - self._told_at >= _SECONDS_BETWEEN_LINES:
             self._told_at = now
-            self._out.write(f"{self._done:,} of {self._total:,} orders")
+            self._out.write(f"{self._done:,} of {self._total:,} {self._unit}")
 
     def say(self, text: str) -> None:
         """Write a line without breaking the bar."""

@@ -28,18 +28,25 @@ _MERGED: dict[str, type[MergedShadow]] = {
 
 
 def shadow_for(
-    model: type[Model], key: Field[Any, Any], using: str, *, method: str | None = None
+    model: type[Model],
+    key: Field[Any, Any],
+    using: str,
+    *,
+    method: str | None = None,
+    is_made_now: bool = True,
 ) -> Shadow | None:
     """The shadow of a model's table, by swap where nothing stands against it, else by merge.
 
     `method` asks for "swap" or "merge". None where the table cannot have one: columns that only the ORM
-    can write, no right to make a table, another product, or an open transaction that DDL would end.
+    can write, no right to make a table, another product, or an open transaction that DDL would end (which
+    is no matter where it is only asked for: not `is_made_now`).
     """
     connection = connections[using]
     kind = _MERGED.get(connection.vendor)
     if kind is None or not can_name_table(model, using):
         return None
-    if connection.in_atomic_block and not connection.features.can_rollback_ddl:
+    ends_transaction = connection.in_atomic_block and not connection.features.can_rollback_ddl
+    if is_made_now and ends_transaction:
         return None
     if connection.vendor != "postgresql":
         return None if method == "swap" else kind(model, key, connection)

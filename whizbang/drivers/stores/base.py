@@ -220,6 +220,14 @@ class EventStoreDriver(ABC):
         """
         return False
 
+    def index_events(self, *, first: int, last: int) -> bool:
+        """Make the entries of the index of events for first <= position <= last, where this can be done without
+        reading them; False, and nothing done, where it cannot.
+
+        In the caller's transaction; all of them are settled. Raises for metadata that cannot be read.
+        """
+        return False
+
     @abstractmethod
     def read_stream(
         self,

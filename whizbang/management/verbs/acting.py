@@ -39,9 +39,18 @@ def act(command: BaseCommand, options: Options, action: Action) -> Performed | N
     if options.get("dry_run"):
         _tell(command, action)
         return None
-    performed = perform(action, operator_by(options), is_here=True)
+    by = operator_by(options) if action.needs_reason else _by_without_asking(options)
+    performed = perform(action, by, is_here=True)
     if not performed.is_done:
         command.stdout.write(command.style.WARNING(performed.text))
+    return performed
+
+
+def act_and_say(command: BaseCommand, options: Options, action: Action) -> Performed | None:
+    """See act(); writes what was done."""
+    performed = act(command, options, action)
+    if performed is not None and performed.is_done:
+        command.stdout.write(performed.text)
     return performed
 
 
@@ -51,6 +60,10 @@ def operator_by(options: Options) -> By:
     if not reason:
         reason = _ask() if sys.stdin is not None and sys.stdin.isatty() else NO_REASON
     return By(command_line_operator(), reason)
+
+
+def _by_without_asking(options: Options) -> By:
+    return By(command_line_operator(), options.get("reason") or NO_REASON)
 
 
 def command_line_operator() -> str:

@@ -8,19 +8,20 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from whizbang.management.verbs.acting import act, act_and_say, add_dry_run, add_reason
 from whizbang.management.verbs.base import Options, Verb
 from whizbang.management.verbs.rebuild import ask_for_rebuild
-from whizbang.management.verbs.scope import add_scope_arguments, scope_of
+from whizbang.management.verbs.scope import add_scope_arguments, scope_fields, scope_of
 from whizbang.models import Backfill
-from whizbang.operations.backfill import (
-    backfills,
-    cancel_backfill,
-    plan_backfill,
-    request_backfill,
-)
+from whizbang.operations.actions.backfills import CancelBackfill, RequestBackfill
+from whizbang.operations.actions.rebuilds import CancelRebuild
+from whizbang.operations.backfill import backfills, open_backfill, plan_backfill
 from whizbang.operations.backfilling import backfill_here
+from whizbang.operations.rebuild import open_rebuild
 from whizbang.operations.scope import Scope
 from whizbang.operations.status import first_line
+from whizbang.operations.subscriptions import find_subscription
+from whizbang.store.event_store import event_store
 
 
 class BackfillVerb(Verb):
@@ -35,7 +36,7 @@ class BackfillVerb(Verb):
         parser.add_argument("--force", action="store_true", help="The events were never applied.")
         parser.add_argument("--dry-run", action="store_true", help="How many events, how long?")
         parser.add_argument("--now", action="store_true", help="Here, not in a worker.")
-        parser.add_argument("--reason", default="")
+        add_reason(parser)
 
     def run(self, command: BaseCommand, options: Options) -> None:
         name, scope = options["subscription"], scope_of(options)
@@ -44,9 +45,9 @@ class BackfillVerb(Verb):
         elif options["full"]:
             if not scope.everything:
                 raise CommandError("A full backfill is a rebuild of everything: add --everything.")
-            ask_for_rebuild(command, name, reason=options["reason"], is_now=options["now"])
+            ask_for_rebuild(command, name, options)
         else:
-            _backfill(command, name, scope, options)
+            _backfill(command, name, options)
 
 
 class BackfillsVerb(Verb):
@@ -71,36 +72,37 @@ class BackfillsVerb(Verb):
 
 class CancelVerb(Verb):
     name = "cancel"
-    help = "End the open backfill of a subscription."
+    help = "End the open backfill of a subscription, or else its open rebuild."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("subscription")
+        add_reason(parser)
+        add_dry_run(parser)
 
     def run(self, command: BaseCommand, options: Options) -> None:
-        run = cancel_backfill(options["subscription"])
-        command.stdout.write(
-            f"Backfill {run.pk} of {run.subscription} is cancelled after {run.events_done} of "
-            f"{run.events} events; what it has applied stays."
-        )
+        name = options["subscription"]
+        is_rebuild = open_backfill(name) is None and open_rebuild(event_store(), name) is not None
+        cls = CancelRebuild if is_rebuild else CancelBackfill
+        act_and_say(command, options, cls(subscription=name))
 
 
-def _backfill(command: BaseCommand, name: str, scope: Scope, options: Options) -> None:
-    run, is_new = request_backfill(
-        name,
-        scope,
-        events_per_second=options["rate"],
+def _backfill(command: BaseCommand, name: str, options: Options) -> None:
+    action = RequestBackfill(
+        subscription=name,
+        rate=options["rate"],
         force=options["force"],
-        requested_by="command line",
-        reason=options["reason"],
+        **scope_fields(options),
     )
-    text = f"Backfill {run.pk} of {name}"
-    if not is_new:
-        command.stdout.write(f"{text} is open already ({run.status}).")
-    elif not options["now"]:
-        command.stdout.write(f"{text} is requested: {run.events} events; a worker does it.")
+    performed = act(command, {**options, "dry_run": False}, action)
+    if performed is None or performed.done is None:
+        return
+    found = performed.done.document
+    if not (options["now"] and found["is_new"]):
+        command.stdout.write(performed.text)
     if options["now"]:
-        done = backfill_here(run)
-        text = f"{text} is {done.status}: {done.events_done} events"
+        using = find_subscription(event_store(), name).using
+        done = backfill_here(Backfill.objects.using(using).get(pk=found["backfill"]))
+        text = f"Backfill {done.pk} of {name} is {done.status}: {done.events_done} events"
         text += f", {done.events_left_out} left out." if done.events_left_out else "."
         command.stdout.write(command.style.SUCCESS(text))
 

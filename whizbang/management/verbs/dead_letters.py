@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from whizbang.exceptions import WhizbangError
+from whizbang.management.verbs.acting import act, add_dry_run, add_reason, operator_by
 from whizbang.management.verbs.base import Options, Verb
 from whizbang.management.verbs.edits import payload_from
 from whizbang.management.verbs.letter_filter import add_filter_arguments
+from whizbang.management.verbs.scope import instant
 from whizbang.models import DeadLetter
-from whizbang.operations.audit import COMMAND_LINE
+from whizbang.operations.actions import Action
+from whizbang.operations.actions.dead_letters import DiscardLetters, EditLetter
 from whizbang.operations.dead_letters import (
-    discard_dead_letter,
     find_dead_letter,
     find_dead_letters,
     group_dead_letters,
 )
-from whizbang.operations.letter_edits import edit_dead_letter
+from whizbang.operations.letter_discards import newest_letter
 from whizbang.operations.status import first_line
+from whizbang.store.event_store import as_instant
 
 
 class DeadLettersVerb(Verb):
@@ -38,6 +41,7 @@ class DeadLettersVerb(Verb):
         what.add_argument("--edit", metavar="ID", help="Redrive a copy with the payload of --file.")
         parser.add_argument("--file", help="JSON with the whole payload; - reads it from stdin.")
         parser.add_argument("--because", default="", metavar="TEXT", help="Why it is edited.")
+        add_dry_run(parser)
 
     def run(self, command: BaseCommand, options: Options) -> None:
         if options["show"]:
@@ -55,27 +59,54 @@ class DiscardVerb(Verb):
     help = "Give dead letters up for good."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("ids", nargs="+", metavar="ID", help="Numbers or message ids.")
-        parser.add_argument("--reason", required=True, help="Why; it is kept.")
+        parser.add_argument("ids", nargs="*", metavar="ID", help="Numbers or message ids.")
+        chosen = parser.add_argument_group("or all that match; what is given holds together")
+        chosen.add_argument("--type", default="", metavar="NAME", help="Of this message type.")
+        chosen.add_argument(
+            "--cause", default="", metavar="NAME", help="That died of this, an exception's class."
+        )
+        chosen.add_argument(
+            "--since", type=instant, metavar="TIME", help="That died then or later."
+        )
+        chosen.add_argument("--before", type=instant, metavar="TIME", help="That died before.")
+        chosen.add_argument("--all", action="store_true", help="All letters there are.")
+        add_reason(parser)
+        add_dry_run(parser)
 
     def run(self, command: BaseCommand, options: Options) -> None:
-        reason = options["reason"]
-        if not reason.strip():
+        if not (options["reason"].strip() or options["dry_run"]):
             raise CommandError("Give a reason: somebody will ask where the message is.")
+        if options["ids"]:
+            for_each(command, options, lambda letter: DiscardLetters(ids=str(letter.pk)))
+            return
+        performed = act(command, options, _matching(options))
+        if performed is not None and performed.is_done:
+            command.stdout.write(performed.text)
 
-        def discard(letter: DeadLetter) -> str:
-            discard_dead_letter(letter.pk, reason, operator=COMMAND_LINE)
-            return f"{letter} is discarded"
 
-        for_each(command, options["ids"], discard)
+def _matching(options: Options) -> DiscardLetters:
+    return DiscardLetters(
+        type=options["type"],
+        cause=options["cause"],
+        since=as_instant(options["since"]),
+        before=as_instant(options["before"]),
+        is_all=options["all"],
+        until=newest_letter(),
+    )
 
 
-def for_each(command: BaseCommand, ids: Iterable[str], do: Callable[[DeadLetter], str]) -> None:
-    """Do it for each letter. Raises CommandError at the end where one could not be done."""
+def for_each(
+    command: BaseCommand, options: Options, action_on: Callable[[DeadLetter], Action]
+) -> None:
+    """Do it to each letter of `ids`. Raises CommandError at the end where one could not be done."""
     failed = 0
-    for id in dict.fromkeys(ids):
+    if not options["dry_run"]:
+        options = options | {"reason": operator_by(options).reason}  # asked for once
+    for id in dict.fromkeys(options["ids"]):
         try:
-            command.stdout.write(f"{do(find_dead_letter(id))}.")
+            performed = act(command, options, action_on(find_dead_letter(id)))
+            if performed is not None and performed.is_done:
+                command.stdout.write(performed.text)
         except WhizbangError as exc:
             failed += 1
             problem = str(exc)
@@ -123,13 +154,12 @@ def _show(command: BaseCommand, letter: DeadLetter, *, is_json: bool) -> None:
 def _edit(command: BaseCommand, options: Options) -> None:
     if not options["file"]:
         raise CommandError("Say where the payload is: --file payload.json.")
-    done = edit_dead_letter(
-        find_dead_letter(options["edit"]).pk,
-        payload_from(options["file"]),
-        reason=options["because"],
-        operator=COMMAND_LINE,
+    action = EditLetter(
+        letter=find_dead_letter(options["edit"]).pk, payload=payload_from(options["file"])
     )
-    command.stdout.write(f"{done}, edited.")
+    performed = act(command, options | {"reason": options["because"]}, action)
+    if performed is not None and performed.is_done:
+        command.stdout.write(performed.text)
 
 
 def _readable(stored: Any) -> Any:

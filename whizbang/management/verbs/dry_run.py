@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from dataclasses import asdict
+from typing import Any
 
+import msgspec
 from django.core.management.base import BaseCommand
 
+from whizbang.management.verbs.acting import act, add_reason
 from whizbang.management.verbs.base import Options, Verb
-from whizbang.management.verbs.scope import add_scope_arguments, scope_of
-from whizbang.operations.dry_run import dry_run
+from whizbang.management.verbs.scope import add_scope_arguments, scope_fields
+from whizbang.operations.actions.rehearsals import Rehearse, RehearseOutside
 from whizbang.operations.dry_run_result import DryRun
+
+_MOST_SAMPLES = 20
 
 
 class DryRunVerb(Verb):
@@ -27,17 +31,23 @@ class DryRunVerb(Verb):
             help="Call code in free form and subscribers, whose mails and calls are not undone.",
         )
         parser.add_argument("--json", action="store_true")
+        add_reason(parser)
 
     def run(self, command: BaseCommand, options: Options) -> None:
-        result = dry_run(
-            options["subscription"],
-            scope_of(options),
-            allow_outside_effects=options["allow_outside_effects"],
-        )
+        performed = act(command, options, _action(options))
+        if performed is None or performed.done is None:
+            return
+        found: Any = performed.done.document
         if options["json"]:
-            command.stdout.write(json.dumps(asdict(result), default=str))
+            command.stdout.write(json.dumps(found, default=str))
         else:
-            _print(command, result)
+            _print(command, msgspec.convert(found, DryRun))
+
+
+def _action(options: Options) -> Rehearse:
+    cls = RehearseOutside if options["allow_outside_effects"] else Rehearse
+    fields = scope_fields(options)
+    return cls(subscription=options["subscription"], samples=_MOST_SAMPLES, **fields)
 
 
 def _print(command: BaseCommand, result: DryRun) -> None:

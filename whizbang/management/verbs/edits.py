@@ -10,8 +10,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from whizbang.management.verbs.acting import act_and_say, add_dry_run, add_reason, operator_by
 from whizbang.management.verbs.base import Options, Verb
-from whizbang.operations.edits import discard_edit, edit_parked, editable_payload
+from whizbang.operations.actions.editing import perform_edit
+from whizbang.operations.actions.parked import DiscardEdit
+from whizbang.operations.edits import check_edit, editable_payload
 
 
 class EditVerb(Verb):
@@ -27,15 +30,18 @@ class EditVerb(Verb):
         what.add_argument(
             "--discard", type=int, metavar="VERSION", help="Read the original again from now on."
         )
-        parser.add_argument("--reason", default="", help="Kept beside the copy.")
+        add_reason(parser)
+        add_dry_run(parser)
 
     def run(self, command: BaseCommand, options: Options) -> None:
         subscription, stream = options["subscription"], options["stream"]
         if options["show"]:
             _show(command, subscription, stream)
         elif options["discard"] is not None:
-            edit = discard_edit(subscription, stream=stream, version=options["discard"])
-            command.stdout.write(f"{edit} is read as the log has it again.")
+            action = DiscardEdit(
+                subscription=subscription, stream=stream, version=options["discard"]
+            )
+            act_and_say(command, options, action)
         else:
             _edit(command, subscription, stream, options)
 
@@ -48,16 +54,14 @@ def _show(command: BaseCommand, subscription: str, stream: str) -> None:
 
 
 def _edit(command: BaseCommand, subscription: str, stream: str, options: Options) -> None:
-    try:
-        edit = edit_parked(
-            subscription,
-            stream=stream,
-            payload=payload_from(options["file"]),
-            reason=options["reason"],
-            edited_by="command line",
-        )
-    except ValueError as exc:
-        raise CommandError(str(exc)) from exc
+    payload = payload_from(options["file"])
+    if options["dry_run"]:
+        check_edit(subscription, stream=stream, payload=payload)
+        command.stdout.write(f"The payload fits {stream} in {subscription}; nothing is done.")
+        return
+    if not options["reason"].strip():
+        raise CommandError("Give a reason: somebody will ask why the event reads otherwise here.")
+    edit = perform_edit(subscription, stream, payload, operator_by(options))
     command.stdout.write(f"{edit} is edited; a worker tries the stream again.")
 
 

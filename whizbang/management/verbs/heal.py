@@ -6,8 +6,9 @@ from argparse import ArgumentParser
 
 from django.core.management.base import BaseCommand
 
+from whizbang.management.verbs.acting import act, add_dry_run, add_reason
 from whizbang.management.verbs.base import Options, Verb, event_counter
-from whizbang.operations.heal import heal_stream
+from whizbang.operations.actions.parked import Heal, telling_progress
 
 
 class HealVerb(Verb):
@@ -17,18 +18,12 @@ class HealVerb(Verb):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("projection")
         parser.add_argument("stream")
-        parser.add_argument("--reason", default="", help="For the log of the process.")
+        add_reason(parser)
+        add_dry_run(parser)
 
     def run(self, command: BaseCommand, options: Options) -> None:
-        healed = heal_stream(
-            options["projection"],
-            options["stream"],
-            reason=options["reason"],
-            healed_by="command line",
-            progress=event_counter(),
-        )
-        text = f"{healed.stream} is healed in {healed.projection}: {healed.events} events"
-        if healed.rows is not None:
-            text += f", {healed.rows} rows written, {healed.removed} removed"
-        text += "; it is not parked any more." if healed.was_parked else "."
-        command.stdout.write(command.style.SUCCESS(text))
+        action = Heal(subscription=options["projection"], stream=options["stream"])
+        with telling_progress(event_counter()):
+            performed = act(command, options, action)
+        if performed is not None and performed.is_done:
+            command.stdout.write(command.style.SUCCESS(performed.text))

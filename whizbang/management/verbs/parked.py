@@ -1,4 +1,4 @@
-"""`retry` and `skip`: what becomes of parked streams."""
+"""`retry`, `skip` and `park`: what becomes of parked streams."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from argparse import ArgumentParser
 
 from django.core.management.base import BaseCommand, CommandError
 
+from whizbang.management.verbs.acting import act_and_say, add_dry_run, add_reason
 from whizbang.management.verbs.base import Options, Verb
-from whizbang.operations.parked import retry_parked, skip_parked
+from whizbang.operations.actions.parked import Park, Retry, Skip
 
 
 class RetryVerb(Verb):
@@ -18,10 +19,11 @@ class RetryVerb(Verb):
         parser.add_argument("subscription")
         parser.add_argument("--stream", help="What is parked at an event of this stream only.")
         parser.add_argument("--key", help="This key only, where it is partitioned by key.")
+        add_reason(parser)
+        add_dry_run(parser)
 
     def run(self, command: BaseCommand, options: Options) -> None:
-        count = retry_parked(options["subscription"], stream=options["stream"], key=options["key"])
-        command.stdout.write(f"{count} parked streams or keys will be tried again.")
+        act_and_say(command, options, Retry(**_of(options)))
 
 
 class SkipVerb(Verb):
@@ -32,17 +34,29 @@ class SkipVerb(Verb):
         parser.add_argument("subscription")
         parser.add_argument("stream", nargs="?")
         parser.add_argument("--key", help="Instead of a stream, where it is partitioned by key.")
-        parser.add_argument("--reason", required=True)
+        add_reason(parser)
+        add_dry_run(parser)
 
     def run(self, command: BaseCommand, options: Options) -> None:
-        try:
-            skipped = skip_parked(
-                options["subscription"],
-                stream=options["stream"],
-                key=options["key"],
-                reason=options["reason"],
-                skipped_by="command line",
-            )
-        except ValueError as exc:
-            raise CommandError(str(exc)) from exc
-        command.stdout.write(f"{skipped} is left out; a worker applies what follows.")
+        if not (options["reason"].strip() or options["dry_run"]):
+            raise CommandError("Give a reason: somebody will ask why the event is missing.")
+        act_and_say(command, options, Skip(**_of(options)))
+
+
+class ParkVerb(Verb):
+    name = "park"
+    help = "Set a stream aside for a subscription, from its next event on."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("subscription")
+        parser.add_argument("stream")
+        add_reason(parser)
+        add_dry_run(parser)
+
+    def run(self, command: BaseCommand, options: Options) -> None:
+        action = Park(subscription=options["subscription"], stream=options["stream"])
+        act_and_say(command, options, action)
+
+
+def _of(options: Options) -> Options:
+    return {name: options[name] for name in ("subscription", "stream", "key")}

@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser
 from dataclasses import asdict
-from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
+from whizbang.management.verbs.acting import act, add_dry_run, add_reason
 from whizbang.management.verbs.base import Options, Verb
 from whizbang.management.verbs.status import lag_of
-from whizbang.operations.partitions import (
-    list_partitions,
-    merge_partitions,
-    set_partition_count,
-    split_partition,
-)
+from whizbang.operations.actions import Action
+from whizbang.operations.actions.partitions import SetPartitions, SplitPartition
+from whizbang.operations.partitions import list_partitions
 
 _WIDEST = -1
 
@@ -46,12 +43,16 @@ class PartitionsVerb(Verb):
             help="How long a merge may wait.",
         )
         parser.add_argument("--json", action="store_true")
+        add_reason(parser)
+        add_dry_run(parser)
 
     def run(self, command: BaseCommand, options: Options) -> None:
-        try:
-            found = _change(options)
-        except ValueError as exc:
-            raise CommandError(str(exc)) from exc
+        action = _action(options)
+        if action is not None:
+            performed = act(command, options, action)
+            if performed is None or not performed.is_done:
+                return
+        found = list_partitions(options["subscription"])
         if options["json"]:
             command.stdout.write(json.dumps([asdict(partition) for partition in found]))
             return
@@ -59,13 +60,13 @@ class PartitionsVerb(Verb):
             command.stdout.write(f"{partition!s:10} {lag_of(asdict(partition))}")
 
 
-def _change(options: Options) -> Any:
+def _action(options: Options) -> Action | None:
+    """None where nothing is to be changed."""
     name, timeout = options["subscription"], options["timeout"]
     if options["split"] is not None:
         first = None if options["split"] == _WIDEST else options["split"]
-        return split_partition(name, first)
-    if options["merge"]:
-        return merge_partitions(name, timeout_seconds=timeout)
-    if options["count"] is not None:
-        return set_partition_count(name, options["count"], timeout_seconds=timeout)
-    return list_partitions(name)
+        return SplitPartition(subscription=name, first_slice=first)
+    count = 1 if options["merge"] else options["count"]
+    if count is None:
+        return None
+    return SetPartitions(subscription=name, count=count, timeout_seconds=timeout)

@@ -7,23 +7,23 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
+from whizbang.management.verbs.acting import act, add_dry_run, add_reason
 from whizbang.management.verbs.base import Options, Verb
 from whizbang.models import Rebuild
-from whizbang.operations.rebuild import (
-    cancel_rebuild,
-    drop_kept,
-    latest_rebuilds,
-    progress_of,
-    publish_rebuild,
-    rebuild_here,
-    request_rebuild,
-    request_undo,
-    resume_rebuild,
+from whizbang.operations.actions.rebuilds import (
+    CancelRebuild,
+    DropOldRows,
+    PublishRebuild,
+    RebuildAction,
+    RequestRebuild,
+    ResumeRebuild,
+    UndoRebuild,
 )
+from whizbang.operations.rebuild import latest_rebuilds, progress_of, rebuild_here
+from whizbang.store.event_store import event_store
 
-_BY = "command line"
 _MOST_LISTED = 20
 _TOLD = (
     "id",
@@ -48,7 +48,8 @@ class RebuildVerb(Verb):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("projection")
-        parser.add_argument("--reason", default="")
+        add_reason(parser)
+        add_dry_run(parser)
         parser.add_argument("--now", action="store_true", help="Here, not in a worker.")
         parser.add_argument("--hold", action="store_true", help="Compare, and wait for --publish.")
         parser.add_argument("--shares", type=int, default=1, help="Folded by so many workers.")
@@ -74,42 +75,39 @@ class RebuildVerb(Verb):
             )
 
     def run(self, command: BaseCommand, options: Options) -> None:
-        what = options["what"] or "request"
-        run = getattr(self, f"_{what}")(command, options)
-        if run is not None and options["now"]:
-            _do_here(command, run)
-
-    def _request(self, command: BaseCommand, options: Options) -> Rebuild:
-        run, is_new = request_rebuild(
-            options["projection"],
-            requested_by=_BY,
-            reason=options["reason"],
+        name, what = options["projection"], options["what"]
+        if what is not None:
+            _do(command, options, _OTHERS[what](subscription=name))
+            return
+        action = RequestRebuild(
+            subscription=name,
             method=options["method"],
             shares=options["shares"],
-            is_held=options["hold"],
+            hold=options["hold"],
         )
-        return _announce(command, run, is_new, options)
+        _do(command, options, action)
 
-    def _undo(self, command: BaseCommand, options: Options) -> Rebuild:
-        run, is_new = request_undo(
-            options["projection"], requested_by=_BY, reason=options["reason"]
-        )
-        return _announce(command, run, is_new, options)
 
-    def _publish(self, command: BaseCommand, options: Options) -> Rebuild:
-        return _say(command, publish_rebuild(options["projection"]), "is published by a worker")
+class SwapVerb(Verb):
+    name = "swap"
+    help = "Publish the rebuild that is held."
 
-    def _resume(self, command: BaseCommand, options: Options) -> Rebuild:
-        return _say(command, resume_rebuild(options["projection"]), "is taken up by a worker")
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        _add_arguments(parser)
 
-    def _cancel(self, command: BaseCommand, options: Options) -> None:
-        run = cancel_rebuild(options["projection"])
-        _say(command, run, "ends within seconds" if run.is_cancel_requested else "is cancelled")
+    def run(self, command: BaseCommand, options: Options) -> None:
+        _do(command, options, PublishRebuild(subscription=options["projection"]))
 
-    def _drop_old(self, command: BaseCommand, options: Options) -> None:
-        if not drop_kept(options["projection"]):
-            raise CommandError(f"No rows of {options['projection']!r} are kept.")
-        command.stdout.write(f"The kept rows of {options['projection']} are dropped.")
+
+class UndoVerb(Verb):
+    name = "undo"
+    help = "Put back the rows that the last rebuild replaced by swap, caught up."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        _add_arguments(parser)
+
+    def run(self, command: BaseCommand, options: Options) -> None:
+        _do(command, options, UndoRebuild(subscription=options["projection"]))
 
 
 class RebuildsVerb(Verb):
@@ -128,19 +126,34 @@ class RebuildsVerb(Verb):
                 _print(command, run)
 
 
-def _announce(command: BaseCommand, run: Rebuild, is_new: bool, options: Options) -> Rebuild:
-    name = f"{run.get_kind_display().capitalize()} {run.pk} of {run.projection}"
-    if not is_new:
-        asked = f"{run.requested_by or 'somebody'} at {run.requested_at:%Y-%m-%d %H:%M:%S}"
-        command.stdout.write(f"{name} is open already ({run.status}), asked for by {asked}.")
-    elif not options["now"]:
-        command.stdout.write(f"{name} is requested; a worker does it.")
-    return run
+_OTHERS: dict[str, type[RebuildAction]] = {
+    "publish": PublishRebuild,
+    "cancel": CancelRebuild,
+    "resume": ResumeRebuild,
+    "undo": UndoRebuild,
+    "drop_old": DropOldRows,
+}
 
 
-def _say(command: BaseCommand, run: Rebuild, what: str) -> Rebuild:
-    command.stdout.write(f"Rebuild {run.pk} of {run.projection} {what}.")
-    return run
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("projection")
+    parser.add_argument("--now", action="store_true", help="Here, not in a worker.")
+    add_reason(parser)
+    add_dry_run(parser)
+
+
+def _do(command: BaseCommand, options: Options, action: RebuildAction) -> None:
+    """Ask for it, say so, and do it here if that is wanted."""
+    performed = act(command, options, action)
+    if performed is None or performed.done is None:
+        return
+    found = performed.done.document or {}
+    is_here = options["now"] and "rebuild" in found and not isinstance(action, CancelRebuild)
+    if not (is_here and found.get("is_new")):
+        command.stdout.write(performed.text)
+    if is_here:
+        run = Rebuild.objects.using(event_store().using).get(pk=found["rebuild"])
+        _do_here(command, run)
 
 
 def _do_here(command: BaseCommand, run: Rebuild) -> None:
@@ -177,9 +190,6 @@ def _print_difference(command: BaseCommand, found: dict[str, Any]) -> None:
         command.stdout.write(command.style.WARNING(text.format(**found)))
 
 
-def ask_for_rebuild(command: BaseCommand, projection: str, *, reason: str, is_now: bool) -> None:
+def ask_for_rebuild(command: BaseCommand, projection: str, options: Options) -> None:
     """Request a rebuild, do it here if that is wanted, and say so."""
-    run, is_new = request_rebuild(projection, requested_by=_BY, reason=reason)
-    _announce(command, run, is_new, {"now": is_now})
-    if is_now:
-        _do_here(command, run)
+    _do(command, {**options, "dry_run": False}, RequestRebuild(subscription=projection))

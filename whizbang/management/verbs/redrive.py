@@ -8,15 +8,17 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from whizbang.management.verbs.acting import act
 from whizbang.management.verbs.base import Options, Verb
 from whizbang.management.verbs.dead_letters import for_each
 from whizbang.management.verbs.letter_filter import add_filter_arguments, filter_of
-from whizbang.models import DeadLetter, Redrive
-from whizbang.operations.audit import COMMAND_LINE
-from whizbang.operations.dead_letters import retry_dead_letter
+from whizbang.models import Redrive
+from whizbang.operations.actions import Action
+from whizbang.operations.actions.dead_letters import CancelRedrive, RedriveLetters
 from whizbang.operations.letter_filter import LetterFilter
-from whizbang.operations.redrive import cancel_redrive, count_letters, redrives, request_redrive
+from whizbang.operations.redrive import count_letters, redrives
 from whizbang.operations.status import first_line
+from whizbang.store.event_store import as_instant
 
 
 class RedriveVerb(Verb):
@@ -40,19 +42,18 @@ class RedriveVerb(Verb):
         parser.add_argument("--because", default="", metavar="TEXT", help="Why; it is kept.")
 
     def run(self, command: BaseCommand, options: Options) -> None:
+        # Here --reason says of what the letters died.
+        options = options | {"reason": options["because"], "cause": options["reason"]}
         if options["cancel"] is not None:
-            run = cancel_redrive(
-                options["cancel"], operator=COMMAND_LINE, reason=options["because"]
-            )
-            command.stdout.write(f"Redrive {run.pk} is cancelled, {run.done} of {run.total} done.")
+            _do(command, options, CancelRedrive(redrive=options["cancel"]))
             return
         chosen = _chosen(options)
         if options["dry_run"]:
             _print_plan(command, chosen, options["rate"])
         elif chosen == LetterFilter.of(ids=options["ids"]) and not _needs_worker(options):
-            _redrive_now(command, options)
+            for_each(command, options, lambda letter: RedriveLetters(ids=str(letter.pk)))
         else:
-            _request(command, chosen, options)
+            _do(command, options, _request(chosen, options))
 
 
 class RedrivesVerb(Verb):
@@ -80,7 +81,7 @@ def _needs_worker(options: Options) -> bool:
 
 
 def _chosen(options: Options) -> LetterFilter:
-    chosen = filter_of(options, ids=options["ids"])
+    chosen = filter_of(options | {"reason": options["cause"]}, ids=options["ids"])
     if options["all"] == bool(chosen.to_plain()):
         raise CommandError(
             "Say which dead letters: ids, --type, --reason, --since and --before, or --all."
@@ -96,23 +97,23 @@ def _print_plan(command: BaseCommand, chosen: LetterFilter, rate: float | None) 
     command.stdout.write(f"{count} dead letters would be handled once more{lasts}.")
 
 
-def _redrive_now(command: BaseCommand, options: Options) -> None:
-    def redrive(letter: DeadLetter) -> str:
-        done = retry_dead_letter(letter.pk, operator=COMMAND_LINE, reason=options["because"])
-        return str(done)
-
-    for_each(command, options["ids"], redrive)
-
-
-def _request(command: BaseCommand, chosen: LetterFilter, options: Options) -> None:
-    run = request_redrive(
-        chosen,
+def _request(chosen: LetterFilter, options: Options) -> RedriveLetters:
+    return RedriveLetters(
+        ids=",".join(chosen.ids),
+        type=chosen.type,
+        cause=chosen.reason,
+        since=as_instant(chosen.since),
+        before=as_instant(chosen.before),
+        is_all=options["all"],
         rate_per_second=options["rate"],
         is_keeping_going=options["keep_going"],
-        requested_by=COMMAND_LINE,
-        reason=options["because"],
     )
-    command.stdout.write(f"Redrive {run.pk} is requested: {run.total} messages; a worker does it.")
+
+
+def _do(command: BaseCommand, options: Options, action: Action) -> None:
+    performed = act(command, options, action)
+    if performed is not None and performed.is_done:
+        command.stdout.write(performed.text)
 
 
 def _facts_of(run: Redrive) -> dict[str, Any]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from whizbang.management.verbs.audit import AuditVerb
 from whizbang.management.verbs.backfill import BackfillsVerb, BackfillVerb, CancelVerb
 from whizbang.management.verbs.base import Verb
 from whizbang.management.verbs.dead_letters import DeadLettersVerb, DiscardVerb
 from whizbang.management.verbs.dry_run import DryRunVerb
 from whizbang.management.verbs.edits import EditVerb
+from whizbang.management.verbs.events import EventsVerb, StateVerb, TraceVerb
 from whizbang.management.verbs.groups import GroupsVerb
 from whizbang.management.verbs.heal import HealVerb
+from whizbang.management.verbs.messages.inbox import InboxVerb
+from whizbang.management.verbs.messages.outbox import OutboxVerb
 from whizbang.management.verbs.overview import OverviewVerb, WorkersVerb
-from whizbang.management.verbs.parked import RetryVerb, SkipVerb
+from whizbang.management.verbs.parked import ParkVerb, RetryVerb, SkipVerb
 from whizbang.management.verbs.partitions import PartitionsVerb
-from whizbang.management.verbs.rebuild import RebuildsVerb, RebuildVerb
+from whizbang.management.verbs.rebuild import RebuildsVerb, RebuildVerb, SwapVerb, UndoVerb
 from whizbang.management.verbs.redrive import RedrivesVerb, RedriveVerb
 from whizbang.management.verbs.requests import (
     ApproveVerb,
@@ -37,19 +41,27 @@ VERBS: tuple[Verb, ...] = (
     StatusVerb(),
     WorkersVerb(),
     StreamsVerb(),
+    EventsVerb(),
+    TraceVerb(),
+    StateVerb(),
     RebuildVerb(),
     RebuildsVerb(),
+    SwapVerb(),
+    UndoVerb(),
     DryRunVerb(),
     BackfillVerb(),
     BackfillsVerb(),
     CancelVerb(),
     HealVerb(),
+    ParkVerb(),
     RetryVerb(),
     SkipVerb(),
     EditVerb(),
     PauseVerb(),
     ResumeVerb(),
     PartitionsVerb(),
+    InboxVerb(),
+    OutboxVerb(),
     DeadLettersVerb(),
     RedriveVerb(),
     RedrivesVerb(),
@@ -59,6 +71,7 @@ VERBS: tuple[Verb, ...] = (
     ApproveVerb(),
     RefuseVerb(),
     WithdrawVerb(),
+    AuditVerb(),
     ScheduleVerb(),
     CleanupVerb(),
     VerifyVerb(),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import UTC, date, datetime
+from typing import Any
 
 from whizbang.management.verbs.base import Options
 from whizbang.operations.scope import Scope
+from whizbang.store.event_store import as_instant
 
 
 def add_scope_arguments(parser: ArgumentParser) -> None:
@@ -25,6 +27,18 @@ def scope_of(options: Options) -> Scope:
     """Raises WhizbangError for options that do not go together."""
     names = ("since", "before", "last_days", "after", "until", "last_events", "everything")
     return Scope(streams=tuple(options["streams"]), **{name: options[name] for name in names})
+
+
+def scope_fields(options: Options) -> dict[str, Any]:
+    """The same as the fields of an action. Raises WhizbangError as scope_of() does."""
+    scope = scope_of(options)
+    times = {"since": as_instant(scope.since), "before": as_instant(scope.before)}
+    names = ("last_days", "after", "until", "last_events", "everything")
+    return {
+        **times,
+        **{name: getattr(scope, name) for name in names},
+        "streams": list(scope.streams),
+    }
 
 
 def instant(text: str) -> datetime | date:

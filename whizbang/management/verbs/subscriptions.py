@@ -6,9 +6,8 @@ from argparse import ArgumentParser
 
 from django.core.management.base import BaseCommand
 
-from whizbang.management.verbs.acting import act, add_dry_run, add_reason
+from whizbang.management.verbs.acting import act_and_say, add_dry_run, add_reason
 from whizbang.management.verbs.base import Options, Verb
-from whizbang.operations.actions import Action
 from whizbang.operations.actions.subscriptions import Pause, Resume
 
 
@@ -20,7 +19,7 @@ class PauseVerb(Verb):
         _add_arguments(parser)
 
     def run(self, command: BaseCommand, options: Options) -> None:
-        _do(command, options, Pause(subscription=options["subscription"]))
+        act_and_say(command, options, Pause(subscription=options["subscription"]))
 
 
 class ResumeVerb(Verb):
@@ -31,16 +30,10 @@ class ResumeVerb(Verb):
         _add_arguments(parser)
 
     def run(self, command: BaseCommand, options: Options) -> None:
-        _do(command, options, Resume(subscription=options["subscription"]))
+        act_and_say(command, options, Resume(subscription=options["subscription"]))
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("subscription")
     add_reason(parser)
     add_dry_run(parser)
-
-
-def _do(command: BaseCommand, options: Options, action: Action) -> None:
-    performed = act(command, options, action)
-    if performed is not None and performed.is_done:
-        command.stdout.write(performed.text)

@@ -9,6 +9,7 @@ from whizbang.operations.actions.action import (
     Fact,
     action_class,
     action_names,
+    approvable_names,
     read_action,
 )
 from whizbang.operations.actions.errors import (
@@ -33,6 +34,7 @@ __all__ = [
     "UnknownAction",
     "action_class",
     "action_names",
+    "approvable_names",
     "approve",
     "perform",
     "read_action",

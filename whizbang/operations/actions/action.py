@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import msgspec
 from django.db.models import Model
 
+from whizbang.models import OperatorAction
 from whizbang.operations.actions.errors import UnknownAction
 
 
@@ -30,26 +31,32 @@ class Done(NamedTuple):
 
     text: str
     document: Any = None
+    record: OperatorAction | None = None  # of one that keeps its own record: the first of them
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One thing that an operator can do. Its fields are its parameters: plain values, no payloads.
+    """One thing that an operator can do. Its fields are its parameters: plain values, no payloads but `payloads`.
 
     A class that sets `name` is registered. What it does is in functions of whizbang/operations: an action
     says how people meet them.
     """
 
     name: ClassVar[str] = ""  # of the verb, in the audit trail, and in FOUR_EYES
+    family: ClassVar[str] = ""  # a wider word that FOUR_EYES may say: "discard", whatever it is
     label: ClassVar[Any] = ""  # for the button: "Pause"
     permission: ClassVar[str] = ""  # that a user of the console or the API needs
     is_long: ClassVar[bool] = False  # done by a worker, not in the request
     is_harmless: ClassVar[bool] = (
         False  # only looks: needs no second person, whatever FOUR_EYES says
     )
+    recorded_as: ClassVar[str] = ""  # in the audit trail, where that is not the name
     keeps_record: ClassVar[bool] = (
         False  # `run` writes the audit trail itself, in its own transaction
     )
     needs_reason: ClassVar[bool] = True
+    payloads: ClassVar[
+        tuple[str, ...]
+    ] = ()  # parameters that are one: a request forgets them in the end
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -83,7 +90,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         raise NotImplementedError
 
     def parameters(self) -> dict[str, Any]:
-        """Its fields as plain values, without those that are at their default."""
+        """Its fields as plain values, payloads too, without those that are at their default."""
         whole: dict[str, Any] = msgspec.to_builtins(self)
         defaults = {f.name: f.default for f in msgspec.structs.fields(self)}
         return {k: v for k, v in whole.items() if v != defaults.get(k, msgspec.NODEFAULT)}
@@ -96,6 +103,13 @@ def action_names() -> list[str]:
     """All there are, sorted."""
     _load()
     return sorted(_classes)
+
+
+def approvable_names() -> list[str]:
+    """What FOUR_EYES may say, sorted: names of actions, and of families."""
+    _load()
+    families = {cls.family for cls in _classes.values() if cls.family}
+    return sorted({*_classes, *families})
 
 
 def action_class(name: str) -> type[Action]:

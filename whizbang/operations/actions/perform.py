@@ -9,13 +9,11 @@ from uuid import UUID
 from django.db import transaction
 
 from whizbang.conf import settings
-from whizbang.models import ActionRequest, Lease, OperatorAction
+from whizbang.models import ActionRequest, OperatorAction
 from whizbang.operations.actions.action import Action, By, Done
 from whizbang.operations.actions.errors import ChangedMeanwhile, ReasonMissing
-from whizbang.operations.audit import record_action
+from whizbang.operations.audit import record_action, take_turn
 from whizbang.store.event_store import event_store
-
-_LOCK = "whizbang.operators"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +69,16 @@ def perform(
 
 def _run(action: Action, by: By, token: UUID | None) -> Performed:
     done = action.run(by)
-    record = keep_record(action, by, done.text, token=token)
+    record = keep_record(action, by, done.text, token=token) or done.record
+    if action.keeps_record and record is not None and token is not None:
+        OperatorAction.objects.using(event_store().using).filter(pk=record.pk).update(token=token)
     return Performed(done.text, record=record, done=done)
 
 
 def needs_approval(action: Action) -> bool:
     """Does a second person have to agree, as FOUR_EYES says?"""
-    return action.name in settings.FOUR_EYES and not action.is_harmless
-
-
-def take_turn(using: str) -> None:
-    """Wait for other operators' actions of this store to end; for the transaction that is open."""
-    leases = Lease.objects.using(using)
-    leases.bulk_create([Lease(name=_LOCK)], ignore_conflicts=True)
-    leases.select_for_update().get(name=_LOCK)
+    names = {action.name, action.family}
+    return not action.is_harmless and not names.isdisjoint(settings.FOUR_EYES)
 
 
 def refuse_changed(action: Action, seen: Mapping[str, str] | None) -> None:

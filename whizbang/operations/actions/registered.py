@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
-from whizbang.operations.actions import sagas, subscriptions
+from whizbang.operations.actions import (
+    backfills,
+    dead_letters,
+    inbox,
+    outbox,
+    parked,
+    partitions,
+    rebuilds,
+    rehearsals,
+    sagas,
+    subscriptions,
+)
 
-__all__ = ["sagas", "subscriptions"]
+__all__ = [
+    "backfills",
+    "dead_letters",
+    "inbox",
+    "outbox",
+    "parked",
+    "partitions",
+    "rebuilds",
+    "rehearsals",
+    "sagas",
+    "subscriptions",
+]

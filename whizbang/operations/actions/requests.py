@@ -6,10 +6,10 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from whizbang.models import ActionRequest
-from whizbang.operations.actions.action import Action, By, read_action
-from whizbang.operations.actions.errors import NotApprovable
-from whizbang.operations.actions.perform import keep_record, refuse_changed, take_turn
-from whizbang.operations.audit import record_action
+from whizbang.operations.actions.action import Action, By, action_class, read_action
+from whizbang.operations.actions.errors import NotApprovable, UnknownAction
+from whizbang.operations.actions.perform import keep_record, refuse_changed
+from whizbang.operations.audit import record_action, take_turn
 from whizbang.store.event_store import event_store
 
 Status = ActionRequest.Status
@@ -95,6 +95,15 @@ def _decide(request: ActionRequest, by: By, status: str) -> None:
     request.decided_at = Now()
     if status != Status.QUEUED:
         request.finished_at = Now()
+        _forget_payloads(request)
+
+
+def _forget_payloads(request: ActionRequest) -> None:
+    try:
+        names = action_class(request.action).payloads
+    except UnknownAction:  # of another version of the code
+        return
+    request.parameters = {k: v for k, v in request.parameters.items() if k not in names}
 
 
 def _run(request: ActionRequest, action: Action) -> None:

@@ -43,7 +43,7 @@ def request_rebuild(
     """
     store = event_store()
     definition = find_projection(store, name)
-    _refuse_impossible(definition, method, shares, is_held)
+    refuse_impossible(definition, method, shares, is_held)
     asked: dict[str, Any] = {
         "requested_by": requested_by,
         "reason": reason,
@@ -122,20 +122,25 @@ def resume_rebuild(name: str) -> Rebuild:
     What it has folded is used where the code is still the same. Raises WhizbangError where there is
     nothing to resume.
     """
+    return _change(
+        event_store(),
+        resumable_rebuild(name),
+        status=Status.REQUESTED,
+        is_cancel_requested=False,
+        finished_at=None,
+        error="",
+    )
+
+
+def resumable_rebuild(name: str) -> Rebuild:
+    """The last rebuild of a projection, which was cancelled or failed. Raises WhizbangError for another one."""
     store = event_store()
     find_projection(store, name)
     run = Rebuild.objects.using(store.using).filter(projection=name).order_by("-id").first()
     if run is None or run.status not in (Status.CANCELLED, Status.FAILED):
         state = "there is none" if run is None else f"the last one is {run.status}"
         raise WhizbangError(f"No rebuild of {name!r} to resume: {state}. Request a new one.")
-    return _change(
-        store,
-        run,
-        status=Status.REQUESTED,
-        is_cancel_requested=False,
-        finished_at=None,
-        error="",
-    )
+    return run
 
 
 def _open_or_raise(store: EventStore, name: str) -> Rebuild:
@@ -176,17 +181,26 @@ def refuse_unknown_types(store: EventStore) -> None:
         raise UnknownMessageType(", ".join(unknown), "in the log")
 
 
-def find_shadow(definition: ProjectionSubscription, method: str) -> Shadow | None:
+def find_shadow(
+    definition: ProjectionSubscription, method: str, *, is_made_now: bool = True
+) -> Shadow | None:
     """The table in which a projection is rebuilt; None where it has to be refilled in place."""
     projection = definition.projection
     if method == "refill" or not hasattr(projection, "model"):
         return None
-    return shadow_for(projection.model, projection.key, definition.using, method=method or None)
+    return shadow_for(
+        projection.model,
+        projection.key,
+        definition.using,
+        method=method or None,
+        is_made_now=is_made_now,
+    )
 
 
-def _refuse_impossible(
+def refuse_impossible(
     definition: ProjectionSubscription, method: str, shares: int, is_held: bool
 ) -> None:
+    """Raise WhizbangError for a projection that cannot be rebuilt in this way."""
     if method not in ("", *METHODS):
         raise WhizbangError(f"method is {method!r}: use {', '.join(METHODS)}, or leave it out.")
     if not 1 <= shares <= MOST_SHARES:
@@ -197,7 +211,7 @@ def _refuse_impossible(
         )
     if method != "swap" and not is_held and shares == 1:
         return
-    if find_shadow(definition, method) is None:
+    if find_shadow(definition, method, is_made_now=False) is None:
         raise WhizbangError(_why_no_shadow(definition, method))
 
 

@@ -1,0 +1,1 @@
+"""The console's pages as a browser asks for them, without the browser."""

@@ -1,0 +1,1 @@
+"""`inbox` and `outbox`: messages that wait."""

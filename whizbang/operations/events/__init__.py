@@ -1,0 +1,1 @@
+"""What happened: events by what their metadata say, what caused what, and states of the past."""

@@ -1,0 +1,85 @@
+"""The page of one message, be it a dead letter, in the inbox or in the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import reverse
+
+from whizbang.store.codec import JSON
+from whizbang_admin.actions.links import Offered
+from whizbang_admin.audit.trail import Trail
+from whizbang_admin.frame.documents import MOST_CHARACTERS, show_document
+from whizbang_admin.frame.pages import render_page
+
+
+class Line(NamedTuple):
+    """One fact; with a URL it is a link."""
+
+    name: str
+    value: Any
+    url: str = ""
+
+    @property
+    def is_moment(self) -> bool:
+        return isinstance(self.value, datetime)
+
+
+class Box(NamedTuple):
+    """A long text that scrolls."""
+
+    name: str
+    text: str
+    is_cut: bool = False
+
+
+def show_thing(
+    model_admin: Any,
+    request: HttpRequest,
+    *,
+    title: str,
+    lines: Sequence[Line],
+    boxes: Sequence[Box],
+    offers: Sequence[Offered],
+    trail: Trail,
+    note: str = "",
+) -> HttpResponseBase:
+    """What is known of it, what can be done, and what operators did."""
+    return render_page(
+        model_admin,
+        request,
+        "whizbang_admin/messages/thing.html",
+        title=title,
+        lines=[line for line in lines if line.value not in (None, "")],
+        boxes=[box for box in boxes if box.text],
+        offers=offers,
+        trail=trail,
+        note=note,
+    )
+
+
+def document_box(name: str, stored: Any) -> Box:
+    """A stored document, cut when it is very long; empty where nothing is stored."""
+    if stored is None:
+        return Box(name, "")
+    shown = show_document(JSON, bytes(stored), most=MOST_CHARACTERS)
+    return Box(name, shown.text, shown.is_cut)
+
+
+def page_url(model_admin: Any, model: str, page: str, *args: Any) -> str:
+    """Of a page of the console, such as page_url(self, "deadletter", "change", 12)."""
+    name = f"admin:whizbang_{model}_{page}"
+    return reverse(name, args=args, current_app=model_admin.admin_site.name)
+
+
+def linked(model_admin: Any, request: HttpRequest, name: str, row: Any) -> Line:
+    """A row that has a page of its own, as a link for those who may see that."""
+    if row is None:
+        return Line(name, "")
+    model = row._meta.model_name
+    may_see = request.user.has_perm(f"whizbang.view_{model}")
+    return Line(name, str(row), page_url(model_admin, model, "change", row.pk) if may_see else "")
