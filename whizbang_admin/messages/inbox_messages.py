@@ -40,6 +40,7 @@ from whizbang_admin.messages.things import (
     document_box,
     linked,
     page_url,
+    payload_box,
     show_thing,
 )
 
@@ -133,7 +134,7 @@ class InboxMessageAdmin(ReadOnlyAdmin):
             lines=_lines(self, request, row),
             boxes=[
                 Box(translate("Error"), row.error),
-                document_box(translate("Payload"), row.payload),
+                payload_box(translate("Payload"), row, request),
                 document_box(translate("Metadata"), row.metadata),
                 Box(translate("Traceback"), row.traceback),
             ],

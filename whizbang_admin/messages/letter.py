@@ -24,6 +24,7 @@ from whizbang_admin.messages.things import (
     document_box,
     linked,
     page_url,
+    payload_box,
     show_thing,
 )
 
@@ -45,7 +46,7 @@ def letter_page(model_admin: Any, request: HttpRequest, object_id: str) -> HttpR
         lines=[*_lines(letter), *_history(model_admin, request, letter, row)],
         boxes=[
             Box(translate("Error"), letter.error),
-            document_box(translate("Payload"), letter.payload),
+            payload_box(translate("Payload"), letter, request),
             document_box(translate("Metadata"), letter.metadata),
             Box(translate("Traceback"), letter.traceback),
         ],

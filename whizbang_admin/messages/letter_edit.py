@@ -21,6 +21,7 @@ from whizbang.operations.actions.dead_letters import EditLetter
 from whizbang.operations.actions.perform import needs_approval
 from whizbang.operations.letter_edits import editable_letter, encode_edited
 from whizbang_admin.actions.page import DecisionForm, note_in_admin
+from whizbang_admin.frame.documents import may_see_payload
 from whizbang_admin.frame.pages import Crumb, ReasonForm, back_to_list, list_url, render_page
 from whizbang_admin.messages.difference import difference
 from whizbang_admin.messages.letter import find_letter
@@ -68,6 +69,8 @@ def edit_page(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponseBa
     except WhizbangError as exc:
         messages.error(request, str(exc))
         return back_to_list(model_admin)
+    if not may_see_payload(request.user, letter.type):
+        raise PermissionDenied  # the form has the payload as it is
     before, data = _pretty(payload), request.POST if request.method == "POST" else None
     form = EditForm(data, letter=letter, initial={"payload": before})
     if not form.is_valid() or "again" in request.POST:

@@ -25,7 +25,7 @@ from whizbang_admin.actions.links import offer
 from whizbang_admin.audit.trail import actions_on
 from whizbang_admin.frame.read_only import ReadOnlyAdmin
 from whizbang_admin.frame.searching import rows_of_message
-from whizbang_admin.messages.things import Line, document_box, show_thing
+from whizbang_admin.messages.things import Line, document_box, payload_box, show_thing
 
 
 def _waiting(request: HttpRequest) -> WaitingOutbox:
@@ -107,7 +107,7 @@ class OutboxMessageAdmin(ReadOnlyAdmin):
             title=translate("Message %s of the outbox") % row.pk,
             lines=self._lines(row),
             boxes=[
-                document_box(translate("Payload"), row.payload),
+                payload_box(translate("Payload"), row, request),
                 document_box(translate("Metadata"), row.metadata),
             ],
             offers=offer(request, *actions) if row.published_at is None else [],

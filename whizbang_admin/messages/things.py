@@ -13,7 +13,7 @@ from django.urls import reverse
 from whizbang.store.codec import JSON
 from whizbang_admin.actions.links import Offered
 from whizbang_admin.audit.trail import Trail
-from whizbang_admin.frame.documents import MOST_CHARACTERS, show_document
+from whizbang_admin.frame.documents import MOST_CHARACTERS, show_document, show_payload
 from whizbang_admin.frame.pages import render_page
 
 
@@ -60,6 +60,16 @@ def show_thing(
         trail=trail,
         note=note,
     )
+
+
+def payload_box(name: str, row: Any, request: HttpRequest) -> Box:
+    """The payload of a row that has a type, as the user who looks may see it; empty where it has none any more."""
+    if row.payload is None:
+        return Box(name, "")
+    shown = show_payload(
+        JSON, bytes(row.payload), type=row.type, who=request.user, most=MOST_CHARACTERS
+    )
+    return Box(name, shown.text, shown.is_cut)
 
 
 def document_box(name: str, stored: Any) -> Box:
