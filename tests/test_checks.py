@@ -61,7 +61,7 @@ def test_isolation_level_that_claims_and_rebuilds_cannot_use(
         ({"PIPELINE": [3]}, "E003", "stages"),
         ({"PIPELINE": ["whizbang.pipeline.validate.Validate"]}, "W002", "Handle"),
         ({"MODES": {"shop.OpenOrdr": "durable"}}, "W003", "shop.OpenOrder"),
-        ({"FOUR_EYES": ["rebild"]}, "E008", "Known"),
+        ({"FOUR_EYES": ["xyzzy"]}, "E008", "Known"),
         ({"FOUR_EYES": ["pauze"]}, "E008", "pause"),
     ],
 )

@@ -488,7 +488,7 @@ class TestRedriving:
         )
         assert retry_dead_letter(letter.pk).where == "inbox"
         drain()
-        assert StoredEvent.objects.get().stream == "shop.Order-1"
+        assert StoredEvent.objects.filter(stream="shop.Order-1").count() == 1
         assert not DeadLetter.objects.exists()
 
     def test_an_event_takes_its_place_behind_later_ones(
@@ -535,15 +535,15 @@ class TestRedriving:
         self, there: InProcessBroker, drain: Drain, settings: Settings
     ) -> None:
         usual = settings.WHIZBANG
-        settings.WHIZBANG = {**usual, "MAX_PAYLOAD_BYTES": 60}
-        there.publish([command({"order_id": "1", "customer_id": "c" * 40})])
+        settings.WHIZBANG = {**usual, "MAX_PAYLOAD_BYTES": 600}
+        there.publish([command({"order_id": "1", "customer_id": "c" * 600})])
         drain()
         letter = DeadLetter.objects.get()
         assert letter.reason == "TooLarge"
         edit_dead_letter(letter.pk, {"order_id": "1", "customer_id": "c"})
         settings.WHIZBANG = usual
         drain()
-        assert StoredEvent.objects.get().stream == "shop.Order-1"
+        assert StoredEvent.objects.filter(stream="shop.Order-1").count() == 1
         assert InboxMessage.objects.get().message_id == letter.message_id
         assert not DeadLetter.objects.exists()
 

@@ -480,7 +480,8 @@ def test_command_splits_and_merges() -> None:
     assert run("--split").splitlines()[0].split()[0] == "0-341"
     assert run("--split", "0").splitlines()[0].split()[0] == "0-170"
     assert '"first_slice": 0' in run("--json")
-    assert run("--merge").split() == ["0-1024", "lag", "0", "by", "nobody"]
+    [merged] = run("--merge").splitlines()
+    assert merged.split()[0] == "0-1024" and merged.endswith("by nobody")
     with pytest.raises(CommandError, match="1 to 1024"):
         run("--count", "0")
 
