@@ -131,7 +131,9 @@ def _render(
     model_admin: Any, request: HttpRequest, cls: type[Action], *, status: int = 200, **context: Any
 ) -> HttpResponseBase:
     action = context.get("action")
-    title = f"{cls.label}: {action.target()}" if action is not None else str(cls.label)
+    asked_of = request.GET.get("subscription", "")  # while its options are not all right yet
+    target = action.target() if action is not None else asked_of and f"subscription {asked_of}"
+    title = f"{cls.label}: {target}" if target else str(cls.label)
     response = render_page(
         model_admin,
         request,

@@ -146,10 +146,13 @@ def as_json(plain: Any) -> str:
     return msgspec.json.format(msgspec.json.encode(plain, enc_hook=str), indent=2).decode()
 
 
-def show_text(text: str, *, label: str) -> str:
-    """Text with its line breaks, escaped, in a box that scrolls, also by keyboard."""
+def show_text(text: str, *, label: str, is_trace: bool = False) -> str:
+    """Text with its line breaks, escaped, in a box that scrolls, also by keyboard; of a traceback the end is shown first."""
     if not text:
         return "–"
     return format_html(
-        '<pre class="wb-text" tabindex="0" role="region" aria-label="{}">{}</pre>', label, text
+        '<pre class="wb-text{}" tabindex="0" role="region" aria-label="{}">{}</pre>',
+        " wb-trace" if is_trace else "",
+        label,
+        text,
     )

@@ -37,6 +37,7 @@ from whizbang_admin.messages.newest import NEWEST, among_newest
 from whizbang_admin.messages.things import (
     Box,
     Line,
+    correlation_line,
     document_box,
     linked,
     page_url,
@@ -131,12 +132,12 @@ class InboxMessageAdmin(ReadOnlyAdmin):
             self,
             request,
             title=translate("Message %s of the inbox") % row.pk,
-            lines=_lines(self, request, row),
+            lines=[*_lines(self, request, row), correlation_line(request, row.metadata)],
             boxes=[
                 Box(translate("Error"), row.error),
                 payload_box(translate("Payload"), row, request),
                 document_box(translate("Metadata"), row.metadata),
-                Box(translate("Traceback"), row.traceback),
+                Box(translate("Traceback"), row.traceback, is_trace=True),
             ],
             offers=_offers(request, row),
             trail=actions_on(request, f"inbox message {row.pk}", message_id=row.message_id),

@@ -21,6 +21,7 @@ from whizbang_admin.frame.pages import back_to_list
 from whizbang_admin.messages.things import (
     Box,
     Line,
+    correlation_line,
     document_box,
     linked,
     page_url,
@@ -48,7 +49,7 @@ def letter_page(model_admin: Any, request: HttpRequest, object_id: str) -> HttpR
             Box(translate("Error"), letter.error),
             payload_box(translate("Payload"), letter, request),
             document_box(translate("Metadata"), letter.metadata),
-            Box(translate("Traceback"), letter.traceback),
+            Box(translate("Traceback"), letter.traceback, is_trace=True),
         ],
         offers=_offers(model_admin, request, letter),
         trail=actions_on(request, f"dead letter {letter.pk}", message_id=letter.message_id),
@@ -97,6 +98,7 @@ def _history(
         linked(model_admin, request, translate("In the inbox"), row),
         Line(translate("Holds ordering key"), row.ordering_key if row else ""),
         linked(model_admin, request, translate("Another letter of it"), other),
+        correlation_line(request, letter.metadata),
     ]
 
 

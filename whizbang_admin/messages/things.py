@@ -6,15 +6,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import msgspec
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
+from django.utils.translation import gettext as translate
 
+from whizbang.messages.metadata import WireMetadata
 from whizbang.store.codec import JSON
 from whizbang_admin.actions.links import Offered
 from whizbang_admin.audit.trail import Trail
 from whizbang_admin.frame.documents import MOST_CHARACTERS, show_document, show_payload
 from whizbang_admin.frame.pages import render_page
+from whizbang_admin.streams.addresses import stream_url
+
+_decode_metadata = msgspec.json.Decoder(WireMetadata).decode
 
 
 class Line(NamedTuple):
@@ -35,6 +41,7 @@ class Box(NamedTuple):
     name: str
     text: str
     is_cut: bool = False
+    is_trace: bool = False  # its end, where the error is, is shown first
 
 
 def show_thing(
@@ -93,3 +100,16 @@ def linked(model_admin: Any, request: HttpRequest, name: str, row: Any) -> Line:
     model = row._meta.model_name
     may_see = request.user.has_perm(f"whizbang.view_{model}")
     return Line(name, str(row), page_url(model_admin, model, "change", row.pk) if may_see else "")
+
+
+def correlation_line(request: HttpRequest, metadata: Any) -> Line:
+    """All that belongs to a message, as a link for those who may see streams; empty where that cannot be read."""
+    name = translate("All that belongs to it")
+    if metadata is None or not request.user.has_perm("whizbang.view_stream"):
+        return Line(name, "")
+    try:
+        correlation_id = _decode_metadata(bytes(metadata)).correlation_id
+    except msgspec.MsgspecError:
+        return Line(name, "")
+    url = stream_url("trace", correlation_id, site=request.current_app)
+    return Line(name, translate("correlation %s") % correlation_id, url)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
@@ -23,6 +24,7 @@ from whizbang_admin.frame.read_only import ReadOnlyAdmin
 from whizbang_admin.subscriptions.parked_edit import edit_page
 from whizbang_admin.subscriptions.parked_page import parked_page
 
+_ERROR_BEGINS = 200  # characters of it that are read for a list
 _MOST_AT_ONCE = 200  # their numbers stand in an address
 
 
@@ -47,13 +49,14 @@ class ParkedStreamAdmin(ObjectPageAdmin):
     goes_when_mended = True
     list_display = (
         "stream",
-        "key",
         "subscription",
+        "reason",
         "type",
-        "version",
         "attempts",
         "parked_at",
         "is_retry_requested",
+        "version",
+        "key",
     )
     list_filter = (SubscriptionFilter,)
     deferred = ("error", "traceback")
@@ -62,8 +65,14 @@ class ParkedStreamAdmin(ObjectPageAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Without those of tables beside the live ones, which come and go with them."""
-        rows = super().get_queryset(request)
+        rows = super().get_queryset(request).annotate(error_begins=Left("error", _ERROR_BEGINS))
         return rows.exclude(subscription__endswith=NEW).exclude(subscription__endswith=KEPT)
+
+    @admin.display(description=_("reason"))
+    def reason(self, row: Any) -> str:
+        """The type of the error: many streams usually have one cause."""
+        begins: str = row.error_begins
+        return begins.partition(":")[0]
 
     def get_urls(self) -> list[URLPattern]:
         edit = self.admin_site.admin_view(self.edit_view)

@@ -20,6 +20,7 @@ from whizbang_admin.actions.links import Offered, offer
 from whizbang_admin.audit.trail import actions_on
 from whizbang_admin.frame.documents import MOST_CHARACTERS, ShownEvent, show_event, show_text
 from whizbang_admin.frame.pages import render_page
+from whizbang_admin.streams.addresses import stream_url
 from whizbang_admin.subscriptions.parked_edit import may_edit
 
 
@@ -41,11 +42,12 @@ def parked_page(model_admin: Any, request: HttpRequest, row: ParkedStream) -> Ht
         row=row,
         event=_event_of(request, row),
         event_url=event_url if row.type else "",
+        stream_url=_timeline_of(request, row),
         subscription_url=subscription_url
         if request.user.has_perm("whizbang.view_subscription")
         else "",
         problem=show_text(row.error, label=translate("error")),
-        trace=show_text(row.traceback, label=translate("traceback")),
+        trace=show_text(row.traceback, label=translate("traceback"), is_trace=True),
         offered=list(_offered(model_admin, request, row)),
         history_url=model_admin.url_of("history", quote(row.pk)),
         trail=actions_on(
@@ -55,6 +57,12 @@ def parked_page(model_admin: Any, request: HttpRequest, row: ParkedStream) -> Ht
             target,
         ),
     )
+
+
+def _timeline_of(request: HttpRequest, row: ParkedStream) -> str:
+    """For those who may see streams."""
+    may_see = row.stream and request.user.has_perm("whizbang.view_stream")
+    return stream_url("timeline", stream=row.stream, site=request.current_app) if may_see else ""
 
 
 def _event_of(request: HttpRequest, row: ParkedStream) -> ShownEvent | None:

@@ -118,6 +118,17 @@ def test_page_of_a_letter_leads_to_what_is_allowed(letter: DeadLetter) -> None:
         assert link not in page
 
 
+def test_page_of_a_letter_leads_to_all_that_belongs_to_it(letter: DeadLetter) -> None:
+    trace = "/admin/whizbang/stream/trace/"
+    assert trace not in user_with("view_deadletter").get(letter_url(letter)).text
+    client = user_with("view_deadletter", "view_stream")
+    (url,) = re.findall(rf'href="({trace}[^"]+)"', client.get(letter_url(letter)).text)
+    assert client.get(url).status_code == 200
+
+    DeadLetter.objects.update(metadata=b"{")
+    assert trace not in client.get(letter_url(letter)).text
+
+
 def test_page_of_a_letter_needs_its_permission(letter: DeadLetter) -> None:
     assert Client().get(letter_url(letter)).status_code == 302
     assert user_with("redrive_deadletter").get(letter_url(letter)).status_code == 403

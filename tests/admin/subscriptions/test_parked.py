@@ -68,6 +68,18 @@ def test_retry_without_its_permission_is_refused(permissions: tuple[str, ...], s
     assert not LogEntry.objects.exists()
 
 
+def test_list_says_of_which_error(stream: str) -> None:
+    ParkedStream.objects.update(error=f"ZeroDivisionError: {EVIL}")
+    page = user_with("view_parkedstream").get(reverse(LIST)).text
+    assert '<td class="field-reason">ZeroDivisionError</td>' in page
+
+
+def test_page_leads_to_the_stream_for_those_who_may_see_it(stream: str) -> None:
+    timeline = reverse("admin:whizbang_stream_timeline", args=[stream])
+    assert f'"{timeline}"' not in page_of(user_with("view_parkedstream"))
+    assert f'"{timeline}"' in page_of(user_with("view_parkedstream", "view_stream"))
+
+
 def test_action_is_offered_to_those_who_may_run_it(stream: str) -> None:
     offer = 'value="retry"'
     assert offer not in user_with("view_parkedstream").get(reverse(LIST)).text

@@ -108,9 +108,17 @@ class RequestRebuild(RebuildAction, frozen=True, kw_only=True):
                 "old rows until it is done."
             )
         if self.hold:
-            return translate(
-                "A worker makes new rows beside the live ones, compares them, and waits until somebody "
-                "publishes them. Nothing changes for readers until then."
+            kept = (
+                translate("The old rows are kept then, and can be put back.")
+                if shadow.keeps_old
+                else translate("The old rows are not kept then, and cannot be put back.")
+            )
+            return (
+                translate(
+                    "A worker makes new rows beside the live ones, compares them, and waits until somebody "
+                    "publishes them. Nothing changes for readers until then."
+                )
+                + f" {kept}"
             )
         if shadow.keeps_old:
             return translate(
