@@ -54,6 +54,9 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         False  # `run` writes the audit trail itself, in its own transaction
     )
     needs_reason: ClassVar[bool] = True
+    finds_values: ClassVar[bool] = (
+        False  # its document has values of rows, states or payloads, which may be personal
+    )
     payloads: ClassVar[
         tuple[str, ...]
     ] = ()  # parameters that are one: a request forgets them in the end
