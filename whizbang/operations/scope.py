@@ -14,6 +14,7 @@ from whizbang.exceptions import WhizbangError
 from whizbang.store.event_store import EventStore, as_instant
 
 _MOST_STREAMS = 1_000
+_MOST_DAYS = 366_000  # a thousand years: dates begin at the year 1
 _FIRST_WINDOW = 1_000  # positions that are counted at once from the end
 
 
@@ -51,6 +52,8 @@ class Scope:
             return "everything leaves nothing to choose: leave out the rest"
         if self.last_days is not None and (self.since is not None or self.last_days <= 0):
             return "last_days is a number above 0 that stands in place of since"
+        if self.last_days is not None and not self.last_days <= _MOST_DAYS:
+            return f"last_days is {_MOST_DAYS:,} at most: say everything where all of it is meant"
         if self.last_events is not None and (self.after is not None or self.last_events < 1):
             return "last_events is a number above 0 that stands in place of after"
         if len(self.streams) > _MOST_STREAMS:
