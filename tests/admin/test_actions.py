@@ -135,7 +135,7 @@ class TestTwoPeople:
         ben.post(decide, {"decision": "approve", "reason": "Yes."})
         assert subscription_row(NAME).status == Subscription.Status.PAUSED
 
-    @pytest.mark.parametrize("name", ["U0", " u0", "ｕ0"])
+    @pytest.mark.parametrize("name", ["U0", " u0", "ｕ0", "command line (u0)"])
     def test_another_spelling_of_a_name_is_no_second_person(self, name: str) -> None:
         request = perform(Pause(subscription=NAME), By(name, "Mail is down.")).request
         assert request is not None

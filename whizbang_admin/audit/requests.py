@@ -87,7 +87,7 @@ class ActionRequestAdmin(ReadOnlyAdmin):
     deferred = ("document", "seen", "error")
     ordering = ("-id",)
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """What was found is hidden where it may have personal values in it."""
         hides = obj is not None and not _may_see_found(request, obj)
         return ["hidden" if hides and name == "found" else name for name in self.fields]

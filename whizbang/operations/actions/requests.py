@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from django.db import transaction
@@ -15,6 +16,7 @@ from whizbang.operations.audit import record_action, take_turn
 from whizbang.store.event_store import event_store
 
 Status = ActionRequest.Status
+_AT_COMMAND_LINE = re.compile(r"command line \((.*)\)")  # as the commands name who runs them
 
 
 def requests_waiting(*, limit: int = 50) -> list[ActionRequest]:
@@ -32,12 +34,17 @@ def latest_requests(*, are_ended_too: bool = False, limit: int = 50) -> list[Act
 
 
 def is_asked_by(request: ActionRequest, operator: str) -> bool:
-    """Is it this operator's own request? "Ada" is no second person for "ada", nor is a longer name cut to fit."""
+    """Is it this operator's own request?
+
+    "Ada" is no second person for "ada", nor is "command line (ada)", nor a longer name cut to fit.
+    """
     return _spelled(request.requested_by) == _spelled(operator[:150])
 
 
 def _spelled(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).strip().casefold()
+    known = _AT_COMMAND_LINE.fullmatch(name)
+    plain = name if known is None else known[1]
+    return unicodedata.normalize("NFKC", plain).strip().casefold()
 
 
 def approve(pk: int, by: By) -> ActionRequest:
