@@ -86,6 +86,7 @@ def test_nothing_behind_the_readers_end_is_meant(positions: list[int]) -> None:
         ({"everything": True, "after": 3}, "leaves nothing to choose"),
         ({"last_days": 1, "since": LONG_AGO}, "in place of since"),
         ({"last_days": 0}, "above 0"),
+        ({"since": date.min}, "Dates begin"),
         ({"last_days": 10**30}, "366,000 at most"),
         ({"last_days": float("nan")}, "366,000 at most"),
         ({"last_events": 0}, "above 0"),
