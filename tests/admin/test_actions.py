@@ -14,7 +14,7 @@ from django.utils.html import escape
 
 from tests.admin.clients import EVIL, user_with
 from whizbang.models import ActionRequest, OperatorAction, Subscription
-from whizbang.operations.actions import By, perform
+from whizbang.operations.actions import By, NotApprovable, approve, perform
 from whizbang.operations.actions.subscriptions import Pause
 from whizbang.operations.subscriptions import pause, subscription_row
 
@@ -134,6 +134,24 @@ class TestTwoPeople:
         assert "Mail is down." in ben.get(decide).text
         ben.post(decide, {"decision": "approve", "reason": "Yes."})
         assert subscription_row(NAME).status == Subscription.Status.PAUSED
+
+    @pytest.mark.parametrize("name", ["U0", " u0", "ｕ0", "command line (u0)"])
+    def test_another_spelling_of_a_name_is_no_second_person(self, name: str) -> None:
+        request = perform(Pause(subscription=NAME), By(name, "Mail is down.")).request
+        assert request is not None
+        decide = reverse("admin:whizbang_actionrequest_decide", args=[request.pk])
+        anna = user_with(MAY, "approve_actionrequest")
+        assert anna.post(decide, {"decision": "approve", "reason": "x"}).status_code == 403
+        with pytest.raises(NotApprovable):
+            approve(request.pk, By("u0", "Me."))
+        assert anna.post(decide, {"decision": "withdraw", "reason": "x"}).status_code == 302
+
+    def test_name_that_is_cut_to_fit_is_no_second_person(self) -> None:
+        name = "a" * 200
+        request = perform(Pause(subscription=NAME), By(name, "Mail is down.")).request
+        assert request is not None
+        with pytest.raises(NotApprovable):
+            approve(request.pk, By(name, "Me."))
 
     def test_who_may_not_do_it_may_not_approve_it(self) -> None:
         request = perform(Pause(subscription=NAME), By("anna", "Mail is down.")).request

@@ -88,6 +88,15 @@ def test_list_is_had_as_csv_and_json_as_it_is_searched() -> None:
     assert client.get(url.replace("csv", "xml")).status_code == 404
 
 
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\n=", "＝"])
+def test_no_cell_of_a_file_is_a_formula(start: str) -> None:
+    record(1, reason=f"{start}1")
+    url = reverse("admin:whizbang_operatoraction_export", args=["csv"])
+    answer: Any = user_with("view_operatoraction").get(url)
+    [row] = csv.DictReader(StringIO(answer.getvalue().decode(), newline=""))
+    assert row["reason"] == f"'{start}1"
+
+
 def test_files_need_the_permission_of_the_list() -> None:
     url = reverse("admin:whizbang_operatoraction_export", args=["csv"])
     assert Client().get(url).status_code == 302

@@ -65,7 +65,7 @@ def _is_all_older(store: EventStore, position: int, since: datetime | None) -> b
     if since is None:
         return False
     row = next(store.driver.read_log(after=position, until=_NO_END, limit=1), None)
-    return row is not None and row.recorded_at < since - _CLOCKS_DIFFER
+    return row is not None and row.recorded_at + _CLOCKS_DIFFER < since
 
 
 def estimate_rows(rows: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -38,8 +38,10 @@ class LetterFilter:
         self._by_ids()
         for moment in (self.since, self.before):
             try:
-                as_instant(moment)
-            except ValueError as exc:
+                instant = as_instant(moment)
+                if instant is not None:
+                    instant.astimezone(UTC)  # as databases ask for it
+            except (ValueError, OverflowError) as exc:
                 raise WhizbangError(str(exc)) from exc
 
     @classmethod

@@ -14,6 +14,7 @@ from whizbang.exceptions import WhizbangError
 from whizbang.store.event_store import EventStore, as_instant
 
 _MOST_STREAMS = 1_000
+_MOST_DAYS = 366_000  # a thousand years: dates begin at the year 1
 _FIRST_WINDOW = 1_000  # positions that are counted at once from the end
 
 
@@ -51,6 +52,10 @@ class Scope:
             return "everything leaves nothing to choose: leave out the rest"
         if self.last_days is not None and (self.since is not None or self.last_days <= 0):
             return "last_days is a number above 0 that stands in place of since"
+        if any(_is_out_of_time(value) for value in (self.since, self.before)):
+            return "Dates begin on 0001-01-02 and end on 9999-12-30"
+        if self.last_days is not None and not self.last_days <= _MOST_DAYS:
+            return f"last_days is {_MOST_DAYS:,} at most: say everything where all of it is meant"
         if self.last_events is not None and (self.after is not None or self.last_events < 1):
             return "last_events is a number above 0 that stands in place of after"
         if len(self.streams) > _MOST_STREAMS:
@@ -58,6 +63,12 @@ class Scope:
         if any(value is not None and value < 0 for value in (self.after, self.until)):
             return "Positions begin at 0"
         return ""
+
+
+def _is_out_of_time(value: datetime | date | None) -> bool:
+    """Near the ends of the calendar an instant has no form in other time zones, which databases ask for."""
+    day = value.date() if isinstance(value, datetime) else value
+    return day is not None and (day <= date.min or day >= date.max)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from whizbang_admin.audit.trail import actions_on
 from whizbang_admin.frame.read_only import ReadOnlyAdmin
 from whizbang_admin.frame.searching import rows_of_message
 from whizbang_admin.messages.options import MomentField
-from whizbang_admin.messages.things import Box, Line, document_box, show_thing
+from whizbang_admin.messages.things import Box, Line, original_box, show_thing
 
 # Of records that no action of that name writes.
 _OTHER_NAMES = ("approve request", "refuse request", "withdraw request")
@@ -134,5 +134,5 @@ def _boxes(request: HttpRequest, row: OperatorAction) -> list[Box]:
     text = json.dumps(row.parameters, indent=2, ensure_ascii=False, default=str)
     boxes = [Box(translate("Parameters"), text)]
     if request.user.has_perm("whizbang.view_deadletter"):
-        boxes.append(document_box(translate("Payload before it"), row.original))
+        boxes.append(original_box(translate("Payload before it"), row, request))
     return boxes

@@ -27,8 +27,14 @@ from whizbang.operations.actions import (
     refuse,
     withdraw,
 )
+from whizbang.operations.actions.requests import is_asked_by
 from whizbang.store.event_store import event_store
-from whizbang_admin.frame.documents import show_text
+from whizbang_admin.frame.documents import (
+    HIDDEN,
+    may_see_payload,
+    may_see_personal_data,
+    show_text,
+)
 from whizbang_admin.frame.pages import Crumb, ReasonForm, render_page
 from whizbang_admin.frame.read_only import ReadOnlyAdmin
 
@@ -77,9 +83,14 @@ class ActionRequestAdmin(ReadOnlyAdmin):
         "problem",
         "decide",
     )
-    readonly_fields = ("facts", "found", "problem", "decide")
+    readonly_fields = ("facts", "found", "hidden", "problem", "decide")
     deferred = ("document", "seen", "error")
     ordering = ("-id",)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What was found is hidden where it may have personal values in it."""
+        hides = obj is not None and not _may_see_found(request, obj)
+        return ["hidden" if hides and name == "found" else name for name in self.fields]
 
     @admin.display(description=_("parameters"))
     def facts(self, row: ActionRequest) -> str:
@@ -90,6 +101,10 @@ class ActionRequestAdmin(ReadOnlyAdmin):
     def found(self, row: ActionRequest) -> str:
         text = "" if row.document is None else _as_text(row.document)
         return show_text(text, label=translate("found"))
+
+    @admin.display(description=_("found"))
+    def hidden(self, row: ActionRequest) -> str:
+        return "–" if row.document is None else str(HIDDEN)
 
     @admin.display(description=_("error"))
     def problem(self, row: ActionRequest) -> str:
@@ -141,16 +156,20 @@ class ActionRequestAdmin(ReadOnlyAdmin):
         )
 
     def _allowed(self, request: HttpRequest, found: ActionRequest) -> dict[str, Decision]:
-        """One's own request can be taken back; another's needs the right to approve and to do it oneself."""
-        if found.requested_by == request.user.get_username():
+        """One's own request can be taken back; another's needs the right to approve and to do it oneself.
+
+        Nobody approves a payload that they may not see.
+        """
+        if is_asked_by(found, request.user.get_username()):
             return {"withdraw": DECISIONS["withdraw"]}
         may_approve = request.user.has_perm(APPROVE_PERMISSION)
+        if not may_approve:
+            return {}
         try:
             may_do = request.user.has_perm(action_class(found.action).permission)
         except WhizbangError:  # an action of another version of the code
             may_do = False
-        if not may_approve:
-            return {}
+        may_do = may_do and _may_see_payloads(request, found)
         names = ("approve", "refuse") if may_do else ("refuse",)
         return {name: DECISIONS[name] for name in names}
 
@@ -182,7 +201,34 @@ def _facts_of(found: ActionRequest) -> tuple[list[Fact], str]:
 
 def _shown_parameters(request: HttpRequest, found: ActionRequest) -> dict[str, Any]:
     may_see = request.user.has_perm("whizbang.view_deadletter")
+    may_see = may_see and _may_see_payloads(request, found)
     return found.parameters if may_see else _without_payloads(found)
+
+
+def _may_see_payloads(request: HttpRequest, found: ActionRequest) -> bool:
+    """May this user see what it has of payloads? The message that is about tells their type, while it is there."""
+    try:
+        if not action_class(found.action).payloads:
+            return True
+        about = read_action(found.action, found.parameters).about()
+    except (
+        WhizbangError
+    ):  # an action of another version of the code, or one whose payload is forgotten
+        about = None
+    if about is None:
+        return may_see_personal_data(request.user)
+    model, pk = about
+    rows = model._base_manager.using(event_store().using).filter(pk=pk)
+    return may_see_payload(request.user, rows.values_list("type", flat=True).first() or "")
+
+
+def _may_see_found(request: HttpRequest, found: ActionRequest) -> bool:
+    if may_see_personal_data(request.user):
+        return True
+    try:
+        return not action_class(found.action).finds_values
+    except WhizbangError:  # an action of another version of the code
+        return False
 
 
 def _without_payloads(found: ActionRequest) -> dict[str, Any]:

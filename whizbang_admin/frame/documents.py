@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from django.utils.html import format_html
 from django.utils.translation import gettext as translate
+from django.utils.translation import gettext_lazy as _
 
 from whizbang.drivers.serializers.base import Serializer
 from whizbang.drivers.stores.base import StoredRow
@@ -24,6 +25,9 @@ from whizbang.store.event_store import EventStore
 
 MOST_CHARACTERS = 20_000  # of one document on a page of many events
 PERSONAL_PERMISSION = "whizbang.view_personal_data"
+HIDDEN = _(
+    "Values are hidden: nobody can tell which are personal, and you may not see personal data."
+)
 
 
 @dataclass(frozen=True, slots=True)

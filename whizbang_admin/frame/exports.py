@@ -16,7 +16,8 @@ from whizbang.models.fields import DocumentField
 FORMATS = ("csv", "json")
 MOST_ROWS = 10_000
 _CHUNK = 500
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run what begins with one
+# A spreadsheet would run what begins with one; the wide ones too, in some locales.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def export(rows: Any, format: str, *, names: Sequence[str], file_name: str) -> HttpResponseBase:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 
@@ -34,6 +34,16 @@ class PageAdmin(ReadOnlyAdmin):
 
     def history_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
         return self.changelist_view(request)
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+        """Django would look for the row first, in a table that is not there."""
+        raise PermissionDenied
+
+    def export_view(self, request: HttpRequest, format: str) -> HttpResponseBase:
+        """There is no list to save."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        raise Http404
 
     def render(
         self, request: HttpRequest, template: str, *, title: str, **context: Any

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as translate
 
 from whizbang.messages.metadata import WireMetadata
+from whizbang.models import OperatorAction
 from whizbang.store.codec import JSON
 from whizbang_admin.actions.links import Offered
 from whizbang_admin.audit.trail import Trail
@@ -76,6 +77,19 @@ def payload_box(name: str, row: Any, request: HttpRequest) -> Box:
     shown = show_payload(
         JSON, bytes(row.payload), type=row.type, who=request.user, most=MOST_CHARACTERS
     )
+    return Box(name, shown.text, shown.is_cut)
+
+
+def original_box(name: str, record: OperatorAction, request: HttpRequest) -> Box:
+    """The payload that an edit or a discard took away, as the user who looks may see it; empty without one.
+
+    All of it is masked where the record does not tell its type.
+    """
+    if record.original is None:
+        return Box(name, "")
+    type = str(record.parameters.get("type", ""))
+    stored = bytes(record.original)
+    shown = show_payload(JSON, stored, type=type, who=request.user, most=MOST_CHARACTERS)
     return Box(name, shown.text, shown.is_cut)
 
 

@@ -29,6 +29,7 @@ from whizbang_admin.audit.trail import actions_on
 from whizbang_admin.frame.pages import Crumb
 from whizbang_admin.sagas.addresses import Addresses
 from whizbang_admin.sagas.diagrams import show_diagram
+from whizbang_admin.sagas.masking import Sight
 from whizbang_admin.sagas.story import PAGE_STEPS, document, show_steps
 
 _LAST_VERSION = 2**31 - 1  # versions are 32-bit integers
@@ -84,7 +85,7 @@ def instance_context(request: HttpRequest, stream: str) -> dict[str, Any]:
         facts = look_at(saga, key)
     except WhizbangError as exc:
         raise Http404(str(exc)) from exc
-    failing = facts.failing
+    failing, sight = facts.failing, Sight(saga, request.user)
     return {
         **common,
         "stream_url": addresses.stream(stream) if facts.version else "",
@@ -92,16 +93,19 @@ def instance_context(request: HttpRequest, stream: str) -> dict[str, Any]:
         "key": key,
         "facts": facts,
         "is_started": facts.status != NOT_STARTED,
-        "state": document(facts.state),
-        "would_undo": [(plan.type, document(plan.data)) for plan in facts.compensations],
+        "state": document(sight.state(facts.state)),
+        "would_undo": [
+            (plan.type, document(sight.payload(plan.type, plan.data)))
+            for plan in facts.compensations
+        ],
         "failing_url": addresses.event(failing.stream, failing.version) if failing else "",
         "left_out": [(e, addresses.event(e.stream, e.version)) for e in facts.left_out],
         "actions": _actions(request, facts),
         "waiting": [_waiting(request, facts, timeout) for timeout in facts.waiting],
-        "replay": _last_replay(saga, key),
+        "replay": _last_replay(sight, key),
         "diagram": show_diagram(saga, key),
         "trail": actions_on(request, saga_target(saga, key)),
-        **_story(request, facts, addresses),
+        **_story(request, facts, addresses, sight),
     }
 
 
@@ -139,37 +143,44 @@ def _waiting(request: HttpRequest, facts: InstanceFacts, timeout: Waiting) -> Sh
     return ShownWaiting(timeout, offer(request, *actions))
 
 
-def _last_replay(saga: str, key: str) -> ShownReplay | None:
+def _last_replay(sight: Sight, key: str) -> ShownReplay | None:
     rows = ActionRequest.objects.using(event_store().using).defer("seen", "parameters")
     newest = rows.order_by("-id").values_list("id", flat=True).first() or 0
-    own = rows.filter(pk__gt=newest - _NEWEST_REQUESTS, target=saga_target(saga, key)[:200])
+    own = rows.filter(pk__gt=newest - _NEWEST_REQUESTS, target=saga_target(sight.saga, key)[:200])
     found = own.filter(action=ReplaySaga.name).order_by("-id").first()
     if found is None:
         return None
     steps = [] if found.document is None else found.document["found"]
-    return ShownReplay(found, [_differing(step) for step in steps])
+    return ShownReplay(found, [_differing(step, sight) for step in steps])
 
 
-def _differing(step: dict[str, Any]) -> dict[str, Any]:
+def _differing(step: dict[str, Any], sight: Sight) -> dict[str, Any]:
     """A step of a replay's document, each difference as text."""
+
+    def side(one: dict[str, Any], name: str) -> str:
+        value = sight.of_difference(one["what"], one[name])
+        return value if isinstance(value, str) else document(value)
+
     return {
         **step,
         "differences": [
             {
                 **one,
-                "recorded": "" if one["recorded"] is None else document(one["recorded"]),
-                "today": one["today"] if isinstance(one["today"], str) else document(one["today"]),
+                "recorded": "" if one["recorded"] is None else side(one, "recorded"),
+                "today": side(one, "today"),
             }
             for one in step["differences"]
         ],
     }
 
 
-def _story(request: HttpRequest, facts: InstanceFacts, addresses: Addresses) -> dict[str, Any]:
+def _story(
+    request: HttpRequest, facts: InstanceFacts, addresses: Addresses, sight: Sight
+) -> dict[str, Any]:
     """A page of steps: the latest ones, unless the address says behind which version."""
     last = max(0, facts.version - PAGE_STEPS)
     after = _version_in(request.GET.get("after"), otherwise=last)
-    steps = show_steps(facts.saga, facts.key, after=after, addresses=addresses)
+    steps = show_steps(sight, facts.key, after=after, addresses=addresses)
     until = steps[-1].step.version if steps else facts.version
     return {
         "steps": steps,

@@ -28,6 +28,7 @@ from whizbang_admin.sagas.addresses import Addresses
 from whizbang_admin.sagas.choosing import InstanceFilter, UnstartedFilter
 from whizbang_admin.sagas.diagrams import show_diagram
 from whizbang_admin.sagas.instance import instance_context
+from whizbang_admin.sagas.masking import Sight
 from whizbang_admin.sagas.paging import ask_page, number_in
 from whizbang_admin.sagas.story import brief
 
@@ -80,7 +81,11 @@ class SagaInstanceAdmin(ReadOnlyAdmin):
                 "form": form,
                 "page": page,
                 "rows": [
-                    (row, addresses.instance(row.stream), brief(states.get(row.stream)))
+                    (
+                        row,
+                        addresses.instance(row.stream),
+                        _state_of(row, states, request.user),
+                    )
                     for row in page.rows
                 ],
                 "are_some_unstarted": bool(found),
@@ -164,3 +169,9 @@ class SagaInstanceAdmin(ReadOnlyAdmin):
     def _demand_view_permission(self, request: HttpRequest) -> None:
         if not self.has_view_permission(request):
             raise PermissionDenied
+
+
+def _state_of(row: Any, states: dict[str, Any], who: Any) -> str:
+    """In a few words; nothing where the row went meanwhile."""
+    state = states.get(row.stream)
+    return brief(state if state is None else Sight(row.saga, who).state(state))

@@ -17,6 +17,7 @@ from whizbang.operations.sagas.effects import Effect
 from whizbang.operations.sagas.sent import DEAD, GONE
 from whizbang.operations.sagas.story import StoryCommand, StoryStep, steps_of
 from whizbang_admin.sagas.addresses import Addresses
+from whizbang_admin.sagas.masking import Sight
 
 PAGE_STEPS = 6  # each that has sent something may cost a statement of its own
 _LOOK_AHEAD_EVENTS = 200
@@ -73,16 +74,16 @@ class ShownStep:
     url: str  # of the event that it is
 
 
-def show_steps(saga: str, key: str, *, after: int, addresses: Addresses) -> list[ShownStep]:
-    """A page of steps behind a version. Raises WhizbangError where there is no such saga."""
+def show_steps(sight: Sight, key: str, *, after: int, addresses: Addresses) -> list[ShownStep]:
+    """A page of steps behind a version, as far as they may be seen. Raises WhizbangError where there is no such saga."""
     # One more, of which the page's first one needs the state and the time.
     steps = steps_of(
-        saga, key, after=max(after - 1, 0), look_ahead=_LOOK_AHEAD_EVENTS, with_states=True
+        sight.saga, key, after=max(after - 1, 0), look_ahead=_LOOK_AHEAD_EVENTS, with_states=True
     )
     found = list(islice(steps, PAGE_STEPS + (after > 0)))
-    stream = f"{saga}-{key}"
+    stream = f"{sight.saga}-{key}"
     return [
-        _show(step, before, addresses, stream)
+        _show(step, before, addresses, stream, sight)
         for before, step in _with_the_one_before(found)
         if step.version > after
     ]
@@ -122,17 +123,20 @@ def _with_the_one_before(
 
 
 def _show(
-    step: StoryStep, before: StoryStep | None, addresses: Addresses, stream: str
+    step: StoryStep, before: StoryStep | None, addresses: Addresses, stream: str, sight: Sight
 ) -> ShownStep:
     return ShownStep(
         step=step,
         title=_title(step),
         since="" if before is None else say_duration(step.recorded_at - before.recorded_at),
-        cause=None if step.cause is None else _cause(step.cause, addresses),
-        changes=tuple(_changes(step, {} if before is None else before.state or {})),
-        commands=tuple(_command(command, addresses) for command in step.commands),
-        plans=tuple((plan.type, document(plan.data)) for plan in step.compensations),
-        state=document(step.state),
+        cause=None if step.cause is None else _cause(step.cause, addresses, sight),
+        changes=tuple(_changes(step, {} if before is None else before.state or {}, sight)),
+        commands=tuple(_command(command, addresses, sight) for command in step.commands),
+        plans=tuple(
+            (plan.type, document(sight.payload(plan.type, plan.data)))
+            for plan in step.compensations
+        ),
+        state=document(None if step.state is None else sight.state(step.state)),
         url=addresses.event(stream, step.version),
     )
 
@@ -154,23 +158,24 @@ def _title(step: StoryStep) -> str:
     return f"{words}: {step.timeout}" if step.timeout else words
 
 
-def _cause(cause: Cause, addresses: Addresses) -> ShownCause:
+def _cause(cause: Cause, addresses: Addresses, sight: Sight) -> ShownCause:
     is_there = cause.data is not None
     return ShownCause(
         cause=cause,
         url=addresses.event(cause.stream, cause.version) if is_there else "",
         stream_url=addresses.stream(cause.stream) if is_there else "",
-        data=document(cause.data) if is_there else "",
+        data=document(sight.payload(cause.type, cause.data)) if is_there else "",
     )
 
 
-def _changes(step: StoryStep, before: dict[str, Any]) -> Iterator[ShownChange]:
-    for name, value in (step.changes or {}).items():
+def _changes(step: StoryStep, before: dict[str, Any], sight: Sight) -> Iterator[ShownChange]:
+    before = sight.state(before)
+    for name, value in sight.state(step.changes or {}).items():
         was = document(before[name]) if name in before else ""
         yield ShownChange(name, was, document(value))
 
 
-def _command(command: StoryCommand, addresses: Addresses) -> ShownCommand:
+def _command(command: StoryCommand, addresses: Addresses, sight: Sight) -> ShownCommand:
     fate = command.fate
     url = addresses.inbox(command.message_id)
     if fate.dead_letter is not None:
@@ -179,7 +184,7 @@ def _command(command: StoryCommand, addresses: Addresses) -> ShownCommand:
         url = ""
     return ShownCommand(
         command=command,
-        data=document(command.data),
+        data=document(sight.payload(command.type, command.data)),
         fate=_fate(command),
         has_failed=fate.status in (DEAD, "failed"),
         url=url,

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from whizbang.exceptions import WhizbangError
+from whizbang.messages.personal import MASK, mask_leaves
 from whizbang.models import Rebuild
 from whizbang.operations.actions import Action
 from whizbang.operations.actions.rebuilds import (
@@ -25,7 +26,7 @@ from whizbang.operations.actions.rebuilds import (
 from whizbang.operations.rebuild import kept_since, progress_of
 from whizbang_admin.actions.links import offer
 from whizbang_admin.audit.trail import actions_on
-from whizbang_admin.frame.documents import show_text
+from whizbang_admin.frame.documents import HIDDEN, may_see_personal_data, show_text
 from whizbang_admin.frame.object_page import ObjectPageAdmin
 from whizbang_admin.frame.pages import render_page
 from whizbang_admin.subscriptions.progress import OPEN, show_rebuild
@@ -64,6 +65,7 @@ class RebuildAdmin(ObjectPageAdmin):
 
     def object_page(self, request: HttpRequest, row: Any) -> HttpResponseBase:
         name = row.projection
+        is_hidden = not may_see_personal_data(request.user)
         is_last = not self.get_queryset(request).filter(projection=name, pk__gt=row.pk).exists()
         return render_page(
             self,
@@ -73,7 +75,8 @@ class RebuildAdmin(ObjectPageAdmin):
             row=row,
             shown=show_rebuild(row),
             difference=row.difference,
-            fields=list(different_fields(row.difference or {})),
+            fields=list(different_fields(row.difference or {}, is_hidden=is_hidden)),
+            hidden=HIDDEN if is_hidden else "",
             problem=show_text(row.error, label=translate("error")) if row.error else "",
             offered=offer(request, *_actions(row)) if is_last else [],
             subscription_url=self._subscription_url(request, name),
@@ -91,10 +94,10 @@ class RebuildAdmin(ObjectPageAdmin):
         )
 
 
-def different_fields(difference: dict[str, Any]) -> Iterator[DifferentField]:
-    """The samples of a comparison, a field a line."""
+def different_fields(difference: dict[str, Any], *, is_hidden: bool) -> Iterator[DifferentField]:
+    """The samples of a comparison, a field a line. `is_hidden`: keys and values are masked."""
     for sample in difference.get("samples", ()):
-        old, new = sample["live"], sample["new"]
+        key, old, new = sample["key"], sample["live"], sample["new"]
         change = (
             translate("new")
             if old is None
@@ -102,10 +105,10 @@ def different_fields(difference: dict[str, Any]) -> Iterator[DifferentField]:
             if new is None
             else translate("changed")
         )
+        if is_hidden:
+            key, old, new = MASK, mask_leaves(old or {}), mask_leaves(new or {})
         for field in (old or {}) | (new or {}):
-            yield DifferentField(
-                sample["key"], change, field, (old or {}).get(field), (new or {}).get(field)
-            )
+            yield DifferentField(key, change, field, (old or {}).get(field), (new or {}).get(field))
 
 
 def _actions(run: Rebuild) -> Iterator[Action]:

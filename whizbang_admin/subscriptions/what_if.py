@@ -12,10 +12,12 @@ from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as translate
 
+from whizbang.messages.personal import MASK
 from whizbang.models import ActionRequest
 from whizbang.operations.actions.rehearsals import Rehearse, RehearseOutside
 from whizbang.store.event_store import event_store
 from whizbang_admin.actions.links import BACK
+from whizbang_admin.frame.documents import HIDDEN, may_see_personal_data
 from whizbang_admin.frame.exports import FORMATS, download
 from whizbang_admin.frame.page_admin import PageAdmin
 from whizbang_admin.frame.pages import render_page
@@ -67,6 +69,7 @@ class WhatIfAdmin(PageAdmin):
         """What one rehearsal found, or how far it is."""
         found = self._found(request, pk)
         document = found.document or {}
+        is_hidden = not may_see_personal_data(request.user)
         downloads = [
             (format.upper(), self._url("whizbang_admin_whatif_download", pk, format))
             for format in FORMATS
@@ -81,17 +84,19 @@ class WhatIfAdmin(PageAdmin):
             is_open=found.status in _OPEN,
             parameters=sorted(_told_parameters(found)),
             document=document,
-            lines=list(_lines(document)),
+            lines=list(_lines(document, is_hidden=is_hidden)),
+            hidden=HIDDEN if is_hidden else "",
             has_more=_count_of(document) > len(document.get("samples", ())),
             downloads=downloads if document.get("samples") else [],
         )
 
     def download_view(self, request: HttpRequest, pk: int, format: str) -> HttpResponseBase:
-        """The differences as CSV or JSON."""
+        """The differences as CSV or JSON, as the page shows them."""
         found = self._found(request, pk)
         if format not in FORMATS:
             raise Http404
-        lines = _lines(found.document or {})
+        is_hidden = not may_see_personal_data(request.user)
+        lines = _lines(found.document or {}, is_hidden=is_hidden)
         return download(lines, format, names=_COLUMNS, file_name=f"what-if-{pk}")
 
     def _found(self, request: HttpRequest, pk: int) -> ActionRequest:
@@ -128,11 +133,22 @@ def _count_of(document: dict[str, Any]) -> int:
     return sum(document.get(f"rows_{what}", 0) for what in ("made", "changed", "removed"))
 
 
-def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str, str, str, str]]:
-    """A field of a row a line: its value by today's code, and the one in the read model."""
+def _lines(
+    document: dict[str, Any], *, is_hidden: bool
+) -> Iterator[tuple[str, str, str, str, str]]:
+    """A field of a row a line: its value by today's code, and the one in the read model.
+
+    `is_hidden`: keys and values are masked.
+    """
     for sample in document.get("samples", ()):
-        key, change = sample["key"], sample["change"]
+        key, change = MASK if is_hidden else sample["key"], sample["change"]
         if not sample["fields"]:
             yield key, change, "", "", ""
         for field, (recorded, today) in sample["fields"].items():
+            if is_hidden:
+                today, recorded = _mask(today), _mask(recorded)
             yield key, change, field, today, recorded
+
+
+def _mask(value: str) -> str:
+    return MASK if value else value  # that there is none is no secret

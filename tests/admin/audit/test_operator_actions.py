@@ -93,6 +93,14 @@ def test_page_stands_whatever_the_target_is(target: str) -> None:
 
 
 def test_payload_is_for_those_who_may_see_dead_letters() -> None:
-    record = note(original=b'{"order_id":"secret"}')
+    record = note(original=b'{"order_id":"secret"}', parameters={"type": "shop.NoteOrder"})
     assert "secret" in user_with("view_operatoraction", "view_deadletter").get(page_of(record)).text
     assert "secret" not in user_with("view_operatoraction").get(page_of(record)).text
+
+
+def test_payload_of_an_unknown_type_is_masked() -> None:
+    record = note(original=b'{"order_id":"secret"}')
+    may = ("view_operatoraction", "view_deadletter")
+    hidden = user_with(*may).get(page_of(record)).text
+    assert "secret" not in hidden and "•••" in hidden
+    assert "secret" in user_with(*may, "view_personal_data").get(page_of(record)).text

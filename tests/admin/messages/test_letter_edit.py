@@ -122,6 +122,20 @@ def test_two_people_edit_where_settings_say_so(
     assert "payload" not in request.parameters
 
 
+def test_nobody_approves_a_payload_that_they_may_not_see(letter: DeadLetter) -> None:
+    DeadLetter.objects.update(type="shop.Gone")  # of which every field may be personal
+    request = ActionRequest.objects.create(
+        action="edit-letter", target=f"dead letter {letter.pk}", status="waiting", seen={},
+        parameters={"letter": letter.pk, "payload": {"x": "secret"}}, requested_by="anna",
+    )  # fmt: skip
+    decide = reverse("admin:whizbang_actionrequest_decide", args=[request.pk])
+    may = (*ALL, "approve_actionrequest", "view_actionrequest")
+    hidden = user_with(*may).get(decide).text
+    assert "secret" not in hidden and 'value="approve"' not in hidden and 'value="refuse"' in hidden
+    whole = user_with(*may, "view_personal_data").get(decide).text
+    assert "secret" in whole and 'value="approve"' in whole
+
+
 @pytest.mark.parametrize(
     ("payload", "problem"),
     [

@@ -166,11 +166,14 @@ def test_differences_are_shown_old_beside_new(stream: str) -> None:
         is_held=True,
         difference={**counts, **stood, "samples": samples},
     )
-    page = user_with(*MAY).get(page_of(run)).text
+    page = user_with(*MAY, "view_personal_data").get(page_of(run)).text
     assert EVIL not in page and page.count(escape(EVIL)) == 3
     assert '<td class="wb-old">1</td><td class="wb-new">2</td>' in page
     assert '<td class="wb-old">–</td><td class="wb-new">5</td>' in page
     assert "different positions (7 and 8)" in page
+    hidden = user_with(*MAY).get(page_of(run)).text
+    assert escape(EVIL) not in hidden and "Values are hidden" in hidden
+    assert '<td class="wb-old">•••</td><td class="wb-new">–</td>' in hidden
     asked = user_with(*MAY).get(url_of(PublishRebuild(subscription=NAME))).text
     assert "rows that change</th><td>3</td>" in asked
 

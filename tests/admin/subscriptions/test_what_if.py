@@ -21,6 +21,7 @@ pytestmark = pytest.mark.django_db
 NAME = "shop.OrderSummaries"
 LIST = "admin:whizbang_admin_whatif_changelist"
 MAY = ("view_whatif", "rehearse_subscription")
+PERSONAL = "view_personal_data"
 ASK = Rehearse(subscription=NAME, everything=True)
 
 
@@ -78,7 +79,7 @@ def test_rehearsal_is_asked_for_and_a_worker_finds_the_differences(stream: str) 
     assert "waits for a worker" in client.get(reverse(LIST)).text
     assert "A worker has still to do it." in client.get(result_of(found)).text
     drain()
-    page = client.get(result_of(found)).text
+    page = user_with(*MAY, PERSONAL).get(result_of(found)).text
     assert '<td class="wb-new">1</td><td class="wb-old">7</td>' in page
     assert "ValueError: This note cannot be projected." in page
     assert OrderSummary.objects.get(order_id="1").notes == 7
@@ -105,7 +106,7 @@ def test_differences_are_saved_as_csv_and_json() -> None:
         {"key": "2", "change": "made", "fields": {}},
     ]
     found = a_result(samples=samples)
-    client = user_with("view_whatif")
+    client = user_with("view_whatif", PERSONAL)
 
     def saved(format: str) -> str:
         url = reverse("admin:whizbang_admin_whatif_download", args=[found.pk, format])
@@ -122,6 +123,23 @@ def test_differences_are_saved_as_csv_and_json() -> None:
     }  # fmt: skip
     url = reverse("admin:whizbang_admin_whatif_download", args=[found.pk, "xml"])
     assert client.get(url).status_code == 404
+
+
+def test_values_of_rows_are_for_those_who_may_see_personal_data() -> None:
+    sample = {"key": "secret@key", "change": "changed", "fields": {"mail": ["secret", ""]}}
+    found = a_result(samples=[sample])
+    request_url = reverse("admin:whizbang_actionrequest_change", args=[found.pk])
+    saved_url = reverse("admin:whizbang_admin_whatif_download", args=[found.pk, "json"])
+    may = ("view_whatif", "view_actionrequest")
+    hidden, whole = user_with(*may), user_with(*may, PERSONAL)
+    for url in (result_of(found), request_url):
+        page = hidden.get(url).text
+        assert "secret" not in page and "Values are hidden" in page
+        page = whole.get(url).text
+        assert "secret" in page and "Values are hidden" not in page
+    assert json.loads(hidden.get(saved_url).getvalue()) == {
+        "key": "•••", "change": "changed", "field": "mail", "today": "", "recorded": "•••",
+    }  # fmt: skip
 
 
 def test_requests_of_other_actions_are_not_results() -> None:

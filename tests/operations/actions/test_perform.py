@@ -120,6 +120,9 @@ def test_actions_are_read_by_name() -> None:
         read_action("blow-up", {})
     with pytest.raises(UnknownAction, match="does not take this"):
         read_action("pause", {"subscription": NAME, "else": "1"})
+    for given in ({"subscription": "a\0b"}, {"subscription": NAME, "streams": ["a", "b\0"]}):
+        with pytest.raises(UnknownAction, match="NUL"):
+            read_action("dry-run", given)
 
 
 def test_second_person_approves(four_eyes: None) -> None:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-_USER_INFO = re.compile(r"//[^/@\s'\"]*@")
+# Up to the last @: a password may have one, which should have been written %40.
+_USER_INFO = re.compile(r"//[^/\s'\"]*@")
 
 
 def mask(text: str, secrets: Iterable[str] = ()) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import msgspec
@@ -54,6 +54,9 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         False  # `run` writes the audit trail itself, in its own transaction
     )
     needs_reason: ClassVar[bool] = True
+    finds_values: ClassVar[bool] = (
+        False  # its document has values of rows, states or payloads, which may be personal
+    )
     payloads: ClassVar[
         tuple[str, ...]
     ] = ()  # parameters that are one: a request forgets them in the end
@@ -123,10 +126,20 @@ def action_class(name: str) -> type[Action]:
 def read_action(name: str, parameters: Mapping[str, Any]) -> Action:
     """The action with parameters from a form, an address or a stored request; texts become numbers where one
     is meant. Raises UnknownAction."""
+    cls = action_class(name)
+    if any("\0" in text for value in parameters.values() for text in _texts_in(value)):
+        # No database is asked for one: PostgreSQL would refuse the question.
+        raise UnknownAction(f"The action {name!r} does not take a text with a NUL.")
     try:
-        return msgspec.convert(dict(parameters), action_class(name), strict=False)
+        return msgspec.convert(dict(parameters), cls, strict=False)
     except msgspec.ValidationError as exc:
         raise UnknownAction(f"The action {name!r} does not take this: {exc}.") from exc
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """Payloads are JSON, in which a NUL has its place."""
+    items = value if isinstance(value, list | tuple) else [value]
+    return (item for item in items if isinstance(item, str))
 
 
 def _load() -> None:

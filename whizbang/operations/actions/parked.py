@@ -82,6 +82,7 @@ class RetrySelected(Action, frozen=True, kw_only=True):
     """Those of a list that somebody has chosen: their numbers, with commas between."""
 
     name = "retry-selected"
+    family = "retry"  # what needs two people for one subscription needs them for a choice too
     label = _("Retry selected parked streams")
     permission = _RETRY_PERMISSION
 

@@ -22,6 +22,7 @@ class Rehearse(ScopedAction, frozen=True, kw_only=True):
     is_long = True
     is_harmless = True
     needs_reason = False
+    finds_values = True
 
     samples: int = MOST_SAMPLES
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+
 from django.db import transaction
 from django.db.models.functions import Now
 
@@ -13,6 +16,7 @@ from whizbang.operations.audit import record_action, take_turn
 from whizbang.store.event_store import event_store
 
 Status = ActionRequest.Status
+_AT_COMMAND_LINE = re.compile(r"command line \((.*)\)")  # as the commands name who runs them
 
 
 def requests_waiting(*, limit: int = 50) -> list[ActionRequest]:
@@ -27,6 +31,20 @@ def latest_requests(*, are_ended_too: bool = False, limit: int = 50) -> list[Act
     if not are_ended_too:
         rows = rows.filter(status__in=(Status.WAITING, Status.QUEUED, Status.RUNNING))
     return list(rows.order_by("-id")[:limit])
+
+
+def is_asked_by(request: ActionRequest, operator: str) -> bool:
+    """Is it this operator's own request?
+
+    "Ada" is no second person for "ada", nor is "command line (ada)", nor a longer name cut to fit.
+    """
+    return _spelled(request.requested_by) == _spelled(operator[:150])
+
+
+def _spelled(name: str) -> str:
+    known = _AT_COMMAND_LINE.fullmatch(name)
+    plain = name if known is None else known[1]
+    return unicodedata.normalize("NFKC", plain).strip().casefold()
 
 
 def approve(pk: int, by: By) -> ActionRequest:
@@ -61,7 +79,7 @@ def withdraw(pk: int, by: By) -> ActionRequest:
 def _end(pk: int, by: By, status: str, verb: str) -> ActionRequest:
     with transaction.atomic(using=event_store().using):
         request = _lock(pk, by, is_own_allowed=True)
-        if status == Status.WITHDRAWN and request.requested_by != by.operator:
+        if status == Status.WITHDRAWN and not is_asked_by(request, by.operator):
             raise NotApprovable(
                 f"Request {pk} is {request.requested_by}'s: refuse it, or let them take it back."
             )
@@ -82,7 +100,7 @@ def _lock(pk: int, by: By, *, is_own_allowed: bool) -> ActionRequest:
         raise NotApprovable(
             f"Request {pk} is decided already{who}: {request.get_status_display()}."
         )
-    if not is_own_allowed and request.requested_by == by.operator:
+    if not is_own_allowed and is_asked_by(request, by.operator):
         raise NotApprovable(
             f"Request {pk} is your own: somebody else has to approve it. You can withdraw it."
         )

@@ -152,6 +152,7 @@ class ReplaySaga(SagaAction, frozen=True, kw_only=True):
     permission = "whizbang.retry_sagainstance"
     is_long = True
     is_harmless = True
+    finds_values = True
     is_keeping_going: bool = False
 
     def check(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, get_type_hints
@@ -127,8 +127,14 @@ def masked_state(stream: str, state: Mapping[str, Any]) -> dict[str, Any]:
     if found is None:
         return dict(mask_leaves(dict(state)))
     cls = found[0]
-    named = {name for event_type in cls._appliers for name in _leaf_names(event_type)}
-    hints = _hints_of(cls)
+    return masked_attributes(state, _hints_of(cls), cls._appliers)
+
+
+def masked_attributes(
+    state: Mapping[str, Any], hints: Mapping[str, Any], event_types: Iterable[Any]
+) -> dict[str, Any]:
+    """A copy of attributes without personal data: see masked_state(). `event_types` are what they are made from."""
+    named = {name for event_type in event_types for name in _leaf_names(event_type)}
     return {
         name: MASK if name in named and value is not None else _masked(hints.get(name), value)
         for name, value in state.items()
