@@ -62,6 +62,7 @@ def tls_before(
     finally:
         end()
         thread.join(PATIENCE_SECONDS)
+        assert not thread.is_alive()
 
 
 class _Front:
@@ -79,7 +80,11 @@ class _Front:
         server.close()
         for writer in self._writers:
             writer.transport.abort()
-        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
+        # Also of who came at this moment, and whose connection is not among those yet.
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     async def _meet(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         server, to_server = await asyncio.open_connection("127.0.0.1", self._port)
