@@ -110,7 +110,9 @@ test-mariadb: $(TEST)/.stamp
 ON_ONE_PYTHON := scenarios benchmarks packaging browser drivers/stores/test_model.py store/test_bounded_memory.py \
 	drivers/brokers drivers/sinks example/test_sales_report.py example/test_services.py example/test_killed_saga.py \
 	example/test_rebuild.py operations/test_worker_process.py operations/test_worker_health.py operations/worker_group operations/test_celery.py \
-	projections/test_cached_following.py messaging/test_secrets.py
+	projections/test_cached_following.py messaging/test_secrets.py operations/test_backfill.py operations/test_redrive.py \
+	operations/test_not_ready.py operations/test_rebuild_beside.py sagas/test_model.py example/test_fulfillment.py \
+	example/test_one_trace.py subscriptions/test_partitions.py
 # The oldest and the newest Django see these; the one between sees what it may have changed.
 IGNORED_3.12 := $(addprefix --ignore=tests/,subscriptions projections store operations admin sagas drivers example)
 
