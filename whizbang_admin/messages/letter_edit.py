@@ -21,9 +21,9 @@ from whizbang.operations.actions.dead_letters import EditLetter
 from whizbang.operations.actions.perform import needs_approval
 from whizbang.operations.letter_edits import editable_letter, encode_edited
 from whizbang_admin.actions.page import DecisionForm, note_in_admin
+from whizbang_admin.frame.difference import difference, pretty
 from whizbang_admin.frame.documents import may_see_payload
 from whizbang_admin.frame.pages import Crumb, ReasonForm, back_to_list, list_url, render_page
-from whizbang_admin.messages.difference import difference
 from whizbang_admin.messages.letter import find_letter
 from whizbang_admin.messages.things import page_url
 
@@ -71,7 +71,7 @@ def edit_page(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponseBa
         return back_to_list(model_admin)
     if not may_see_payload(request.user, letter.type):
         raise PermissionDenied  # the form has the payload as it is
-    before, data = _pretty(payload), request.POST if request.method == "POST" else None
+    before, data = pretty(payload), request.POST if request.method == "POST" else None
     form = EditForm(data, letter=letter, initial={"payload": before})
     if not form.is_valid() or "again" in request.POST:
         return _render(model_admin, request, letter, form=form, problem=problem)
@@ -123,7 +123,7 @@ def _ask(
         letter,
         form=form,
         decision=DecisionForm(initial={"token": uuid4(), "seen": action.state()}),
-        difference=difference(before, _pretty(action.payload)),
+        difference=difference(before, pretty(action.payload)),
         needs_approval=needs_approval(action),
         refused=refused,
     )
@@ -146,7 +146,3 @@ def _render(
         back_url=list_url(model_admin),
         **context,
     )
-
-
-def _pretty(payload: Any) -> str:
-    return json.dumps(payload, indent=2, ensure_ascii=False)

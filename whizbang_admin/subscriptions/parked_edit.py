@@ -21,7 +21,7 @@ from whizbang.operations.actions import By, ChangedMeanwhile
 from whizbang.operations.actions.editing import EDIT_PERMISSION, edit_state, perform_edit
 from whizbang.operations.edits import Editable, check_edit, editable_payload
 from whizbang_admin.actions.page import DecisionForm
-from whizbang_admin.frame.differences import difference_of, pretty
+from whizbang_admin.frame.difference import difference, pretty
 from whizbang_admin.frame.documents import may_see_payload
 from whizbang_admin.frame.pages import Crumb, render_page
 
@@ -106,9 +106,9 @@ class _Page:
         return self._render(status, form=form, found=found, problem=problem, verb=verb)
 
     def confirm(self, form: EditForm, before: str) -> HttpResponseBase:
-        difference = difference_of(before, pretty(form.cleaned_data["payload"]))
+        changed = difference(before, pretty(form.cleaned_data["payload"]))
         verb = translate("Apply the edited copy")
-        return self._render(200, form=form, difference=difference, is_asking=True, verb=verb)
+        return self._render(200, form=form, difference=changed, is_asking=True, verb=verb)
 
     def edit(self, found: Editable, form: EditForm) -> HttpResponseBase:
         row, request = self._row, self._request

@@ -12,7 +12,7 @@ import msgspec
 from django.core.management.base import BaseCommand
 
 from whizbang.management.verbs.base import Options, Verb
-from whizbang.management.verbs.status import interval
+from whizbang.management.verbs.status import add_watch
 from whizbang.operations.overview.figures import Figures
 from whizbang.operations.overview.overview import Overview, read_overview
 from whizbang.operations.overview.subscription_state import SubscriptionState
@@ -26,14 +26,7 @@ class OverviewVerb(Verb):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true")
-        parser.add_argument(
-            "--watch",
-            type=interval,
-            nargs="?",
-            const=2.0,
-            metavar="SECONDS",
-            help="Repeat it, every two seconds unless given.",
-        )
+        add_watch(parser, "Repeat it, every two seconds unless given.")
 
     def run(self, command: BaseCommand, options: Options) -> None:
         while True:

@@ -21,14 +21,7 @@ class StatusVerb(Verb):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true")
-        parser.add_argument(
-            "--watch",
-            type=interval,
-            nargs="?",
-            const=2.0,
-            metavar="SECONDS",
-            help="Repeat it, every two seconds unless given, with rates.",
-        )
+        add_watch(parser, "Repeat it, every two seconds unless given, with rates.")
 
     def run(self, command: BaseCommand, options: Options) -> None:
         before: tuple[dict[str, Any], float] | None = None
@@ -43,6 +36,13 @@ class StatusVerb(Verb):
                 return
             before = (found, now)
             time.sleep(options["watch"])
+
+
+def add_watch(parser: ArgumentParser, help: str) -> None:
+    """`--watch [SECONDS]`, for a verb that tells how things stand."""
+    parser.add_argument(
+        "--watch", type=interval, nargs="?", const=2.0, metavar="SECONDS", help=help
+    )
 
 
 def _print_status(command: BaseCommand, found: dict[str, Any], rates: dict[str, Rate]) -> None:

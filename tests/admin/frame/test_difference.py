@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whizbang_admin.messages.difference import difference
+from whizbang_admin.frame.difference import difference
 
 
 def lines(count: int, *, but: dict[int, str] | None = None) -> str:

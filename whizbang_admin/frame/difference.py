@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Sequence
 from itertools import takewhile
+from typing import Any
 
 _CONTEXT = 5  # lines around it
 _MOST_COMPARED = 1_000  # comparing costs the square of that, at worst
 _MOST_SHOWN = 2_000
 
 Line = tuple[str, str]  # "+", "-" or " ", and the text
+
+
+def pretty(payload: Any) -> str:
+    """A document as people edit it."""
+    return json.dumps(payload, indent=2, ensure_ascii=False)
 
 
 def difference(before: str, after: str) -> list[Line]:
