@@ -39,7 +39,7 @@ from whizbang.operations.status import subscription_statuses
 from whizbang.projections.declaration import problems
 from whizbang.routing.registry import registry
 from whizbang.subscriptions import engine as engine_module
-from whizbang.subscriptions import pool, splitting
+from whizbang.subscriptions import fair_share, splitting
 from whizbang.subscriptions.checkpoint import hold_still, move_all
 from whizbang.subscriptions.engine import Engine
 from whizbang.subscriptions.partitioning import SliceRange, slice_of_key
@@ -182,8 +182,8 @@ def test_free_partition_that_its_taker_leaves_lying_is_taken(
     split_partition(WORDS)
     one.run_once()
     assert len(runners(one)) == 1, "the other half is for the one that is alive, for all one knows"
-    later = pool.time.monotonic() + 100
-    monkeypatch.setattr(pool, "time", SimpleNamespace(monotonic=lambda: later))
+    later = fair_share.time.monotonic() + 100
+    monkeypatch.setattr(fair_share, "time", SimpleNamespace(monotonic=lambda: later))
     one.run_once()
     assert len(runners(one)) == 2
 

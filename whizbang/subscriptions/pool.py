@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from whizbang.conf import settings
 from whizbang.models import Partition, Subscription
-from whizbang.subscriptions.crew import Crew, read_owners
+from whizbang.subscriptions.crew import Crew
 from whizbang.subscriptions.definition import SubscriptionDefinition
+from whizbang.subscriptions.fair_share import FairShare
 from whizbang.subscriptions.leases import LeaseHolder
 from whizbang.subscriptions.outside import OutsideDefinition
 from whizbang.subscriptions.outside_runner import OutsideRunner
 from whizbang.subscriptions.partitioning import SliceRange
 from whizbang.subscriptions.runner import StaleLease, SubscriptionRunner
-from whizbang.subscriptions.sharing import Slot, to_give_back, to_take
+from whizbang.subscriptions.sharing import Slot
 from whizbang.subscriptions.start import ensure_rows
 
 logger = logging.getLogger(__name__)
@@ -39,8 +38,8 @@ class RunnerPool:
         self._using, self._in_background = using, in_background
         self._leases = LeaseHolder(owner, using=using)
         self._crew = Crew(self._leases, self._definitions, using=using)
+        self._fair = FairShare(self._leases, self._crew, using=using)
         self._runners: dict[Place, SubscriptionRunner] = {}
-        self._free_since: dict[str, float] = {}
 
     def __iter__(self) -> Iterator[SubscriptionRunner]:
         """In the order in which their code declares them, and by slices."""
@@ -122,36 +121,14 @@ class RunnerPool:
         return SubscriptionRunner(definition, slices)
 
     def _share(self) -> None:
-        self._crew.sign_on()
-        owners = read_owners(using=self._using)
-        crew, me = self._crew.members(owners), self._leases.owner
         runners = {runner.lease: runner for runner in self._runners.values()}
         slots = [Slot(runner.lease, runner.definition.name) for runner in runners.values()]
-        self._take_up(lease for lease in runners if owners.get(lease) == me)
-        for slot in to_give_back(me, slots, owners, crew):
+
+        def let_go(slot: Slot) -> None:
             logger.info("Subscription given to another worker lease=%s", slot.lease)
             self._let_go(runners[slot.lease])
-        # What was given back is another's to take: it is seen as free the next time.
-        wanted = {slot.lease for slot in to_take(me, slots, owners, crew)}
-        for lease in sorted(wanted | self._left_lying(slots, owners)):
-            self._leases.epoch_of(lease)
 
-    def _take_up(self, own: Iterable[str]) -> None:
-        """Leases that are this worker's by their rows: with a lost connection it could not give them back."""
-        for lease in own:
-            if not self._leases.holds(lease):
-                self._leases.epoch_of(lease)
-
-    def _left_lying(self, slots: Sequence[Slot], owners: dict[str, str]) -> set[str]:
-        """Partitions that nobody takes: whose turn it is may be dead, or busy for long."""
-        now, before = time.monotonic(), self._free_since
-        free = [slot.lease for slot in slots if slot.lease not in owners]
-        self._free_since = {lease: before.get(lease, now) for lease in free}
-        return {
-            lease
-            for lease, since in self._free_since.items()
-            if now - since > settings.LEASE_SECONDS / 3
-        }
+        self._fair.share(slots, let_go)
 
     def _let_go(self, runner: SubscriptionRunner) -> None:
         if runner.epoch >= 0:
