@@ -17,19 +17,16 @@ from whizbang.subscriptions.subscriber import SubscriberSubscription
 
 
 def all_definitions(store: EventStore) -> list[SubscriptionDefinition]:
-    """Catalogue and index of events, projections, subscribers, sagas and published topics of one store, inline projections included.
+    """Projections, subscribers, sagas, published topics, catalogue and index of events of one store, inline
+    projections included, in the order in which a worker applies what is new: what people wait for comes first.
 
     Cached projections have no checkpoint: each process that reads them follows the log by itself.
     """
     found: list[SubscriptionDefinition] = [
-        CatalogueSubscription(store),
-        EventIndexSubscription(store),
-    ]
-    found.extend(
         subscription_of(store, p)
         for p in declaration.instances()
         if p.runs_in_worker and settings.get().owns(p.domain)
-    )
+    ]
     found.extend(
         SubscriberSubscription(store, s)
         for s in registry.subscribers
@@ -37,6 +34,7 @@ def all_definitions(store: EventStore) -> list[SubscriptionDefinition]:
     )
     found.extend(SagaSubscription(store, saga) for saga in sagas_here() if store.alias == "default")
     found.extend(topics(store))
+    found += [CatalogueSubscription(store), EventIndexSubscription(store)]
     return found
 
 
